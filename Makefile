@@ -1,7 +1,7 @@
 # Two commands for a fresh machine: `make run` and `make test`. Both set up `.venv` first.
 #
 #   make install     set up .venv only
-#   make run         the main experiment on the embedded sounds, about 3 minutes on 2 cores
+#   make run         the main experiment on the embedded sounds, under 2 minutes on 2 cores
 #   make run DATA=path/to/labelled UNLABELLED=path/to/pool     the same on your recordings
 #   make test        all tests
 #   make lint        style and types

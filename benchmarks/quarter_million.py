@@ -122,7 +122,7 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
             begun = time.perf_counter()
             fit = FitOptions(epochs=1, batch_size=256, precision="fp32")
             rows = np.arange(len(prepared))
-            kept, held = hold_out_recordings(prepared.clips, rows, 0.01, 0)
+            kept, held = hold_out_recordings(prepared.group, rows, 0.01, np.random.default_rng(0))
             pretrain_encoder(
                 TrainConfig(NETWORK, objective="reconstruction", mel=mel, pretrain=fit),
                 prepared.features,

@@ -23,7 +23,8 @@ for file in sys.argv[2:]:
     samples, found_rate = soundfile.read(file, dtype="float32", always_2d=True)
     wave = soxr.resample(samples.mean(axis=1), found_rate, rate)
     starts = list(range(0, max(len(wave) - n, 0) + 1, n))
-    if len(wave) > n and len(wave) - starts[-1] - n > 0.1 * n:  # the last window ends at the end
+    least = min(0.1 * n, 0.05 * rate)
+    if len(wave) > n and len(wave) - starts[-1] - n > least:  # the last window ends at the end
         starts.append(len(wave) - n)
     windows = [np.pad(wave[s : s + n], (0, max(0, n - len(wave)))) for s in starts]
     found = session.run(outputs, {"audio": np.stack(windows).astype(np.float32)})

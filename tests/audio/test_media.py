@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from semisonic.audio.find import find_audio
 from semisonic.audio.media import forget_decoded
@@ -192,3 +193,69 @@ def test_without_pyav_the_extra_is_named(tmp_path) -> None:
     assert said in done.stderr, done.stderr
     listed = (tmp_path / "scan" / "bad_files.csv").read_text(encoding="utf-8")
     assert f"a format that cannot be read; {advice}" in listed
+
+
+def test_titles_need_not_be_unicode(tmp_path) -> None:
+    path = encode(tmp_path / "whole.m4a", "aac", 44_100)
+    with av.open(path) as source, av.open(tmp_path / "a.m4a", "w", format="mp4") as target:
+        target.metadata["title"] = "x" * 8
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    content = (tmp_path / "a.m4a").read_bytes()
+    assert content.count(b"x" * 8) == 1
+    (tmp_path / "a.m4a").write_bytes(content.replace(b"x" * 8, b"caf\xe9\xff\xfe\xc3("))
+    np.testing.assert_array_equal(read(tmp_path / "a.m4a")[0], read(path)[0])
+
+
+OTHERS = {
+    "a.oga": ("flac", "ogg", 22_050, ("OGG", "FLAC")),
+    "a.tta": ("tta", "tta", 22_050, ("TTA", "TTA")),
+    "a.wav": ("g726", "wav", 8_000, ("WAV", "G726")),
+    "b.wav": ("g722", "wav", 16_000, ("WAV", "G722")),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_codecs_that_libsndfile_does_not_read(tmp_path, name) -> None:
+    codec, kind, rate, expected = OTHERS[name]
+    path = tmp_path / name
+    with av.open(path, "w", format=kind) as target:
+        stream = target.add_stream(codec, rate=rate)
+        stream.layout, stream.codec_context.format = "mono", stream.codec.audio_formats[0].name
+        if codec == "g726":
+            stream.bit_rate = 32_000
+        frame = av.AudioFrame.from_ndarray(chirp(rate)[None], "fltp", "mono")
+        frame.sample_rate, frame.pts = rate, 0
+        to_codec = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=rate)
+        for piece in [*to_codec.resample(frame), *to_codec.resample(None)]:
+            target.mux(stream.encode(piece))
+        target.mux(stream.encode(None))
+    x, found = read(path)
+    assert found == rate
+    assert (probe(path).format, probe(path).subtype) == expected
+    assert len(x) / rate == pytest.approx(DURATION, abs=0.05)
+    lags = np.correlate(x[: rate // 2], chirp(rate)[: rate // 2], "full")
+    assert lags.max() > 0.9 * np.square(chirp(rate)[: rate // 2]).sum()
+    np.testing.assert_array_equal(read(path, start_time=1.0)[0], x[rate:])
+
+
+def test_bw64_is_read_without_pyav(tmp_path) -> None:
+    sf.write(tmp_path / "a.wav", chirp(8000), 8000, format="RF64", subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "b.wav").write_bytes(b"BW64" + content[4:])
+    np.testing.assert_array_equal(read(tmp_path / "b.wav")[0], read(tmp_path / "a.wav")[0])
+
+
+def test_the_extra_is_named_for_a_codec_that_only_pyav_reads(tmp_path) -> None:
+    (tmp_path / "a.oga").write_bytes(b"OggS\0\x02" + bytes(22) + b"\x01\x05Speex" + bytes(200))
+    code = WITHOUT.partition("from semisonic.cli")[0] + (
+        "try:\n    read('a.oga')\nexcept Exception as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "a.oga: not audio, or damaged" in done.stdout, done.stderr
+    assert "pip install 'semisonic[formats]'" in done.stdout

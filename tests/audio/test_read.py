@@ -191,9 +191,8 @@ def test_a_truncated_file_is_used_as_far_as_it_goes(tmp_path: Path, name: str, c
     assert not caplog.text  # the part was whole
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "a.flac"])
-def test_a_truncated_packed_file_is_an_error(tmp_path: Path, name: str) -> None:
-    path = save(tmp_path / name, np.tile(NOISE, 4))
+def test_a_truncated_mp3_is_an_error(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.mp3", np.tile(NOISE, 4))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     assert "truncated" in reason(path)
     with pytest.raises(AudioError, match="truncated"):

@@ -182,11 +182,12 @@ def test_a_giant_recording_is_learnt_from() -> None:
     rows = [{"file": f"{i:03d}.wav"} for i in range(100)]
     clips = Clips.from_rows(Path(), rows).with_columns(group=group)
     for seed in range(8):
-        held = hold_out_recordings(clips, np.arange(100), 0.1, seed)[1]
+        held = hold_out_recordings(clips.group, np.arange(100), 0.1, np.random.default_rng(seed))[1]
         assert set(group[held]) <= set(group[80:])
         assert len(held) == 10
     two = clips[:90].with_columns(group=np.array(["long"] * 60 + ["shorter"] * 30))
-    assert set(two.group[hold_out_recordings(two, np.arange(90), 0.1, 0)[1]]) == {"shorter"}
+    held = hold_out_recordings(two.group, np.arange(90), 0.1, np.random.default_rng(0))[1]
+    assert set(two.group[held]) == {"shorter"}
 
 
 def test_statistics_are_those_of_the_training_rows(features: np.ndarray) -> None:
@@ -219,9 +220,13 @@ def test_recordings_are_held_out_as_a_whole(groups: list[int], share: float, see
     clips = Clips.from_rows(
         ".", [{"file": f"{i:03d}", "group": f"g{g}"} for i, g in enumerate(groups)]
     )
-    kept, held = hold_out_recordings(clips, np.arange(len(clips)), share, seed)
+    kept, held = hold_out_recordings(
+        clips.group, np.arange(len(clips)), share, np.random.default_rng(seed)
+    )
     assert sorted([*kept, *held]) == list(range(len(clips)))
-    turned = hold_out_recordings(clips, np.arange(len(clips))[::-1], share, seed)[1]
+    turned = hold_out_recordings(
+        clips.group, np.arange(len(clips))[::-1], share, np.random.default_rng(seed)
+    )[1]
     assert held.tolist() == turned.tolist()
     assert not set(clips.group[kept]) & set(clips.group[held])
     assert len(kept)

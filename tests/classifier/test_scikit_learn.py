@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import DataConversionWarning
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils.estimator_checks import check_estimator
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
@@ -131,7 +130,7 @@ def test_a_table_of_0_and_1_says_which_classes_a_sound_has() -> None:
         make().fit(X, frame * 2)
 
 
-def test_labels_keep_their_kind(tmp_path: Path) -> None:
+def test_labels_keep_their_kind() -> None:
     kept = {
         "truth": [kind == "hum" for kind in Y],
         "numbers": [KINDS.index(kind) + 10 for kind in Y],
@@ -140,13 +139,6 @@ def test_labels_keep_their_kind(tmp_path: Path) -> None:
     for labels in kept.values():
         found = make(validation=0, training={"epochs": 1}).fit(X, labels)
         assert found.classes_.tolist() == sorted(set(np.asarray(labels).tolist()))
-    with_silence = [*X, np.zeros_like(X[0])], [*kept["numbers"], 10]
-    silent = make(validation=0, training={"epochs": 1}).fit(*with_silence)
-    assert silent.predict(with_silence[0]).dtype.kind == "i"  # "unknown" only if it is asked for
-    assert np.isfinite(accuracy_score(with_silence[1], silent.predict(with_silence[0])))
-    silent.save(tmp_path / "numbers.model")
-    again = SoundClassifier.load(tmp_path / "numbers.model")
-    assert again.classes_.tolist() == silent.classes_.tolist() == [10, 11, 12]
     gaps = pd.Series([1.0, 2.0, np.nan, 1.0] * 3)  # pandas has no gaps in whole numbers
     some = make(validation=0, training={"epochs": 1}).fit(X, gaps)
     assert some.classes_.tolist() == [1, 2]

@@ -91,9 +91,9 @@ def test_labels_are_parted_as_said(sounds, tmp_path) -> None:
 
 
 def test_files_that_no_one_reads_are_counted_by_info_and_train(sounds, tmp_path, tells) -> None:
-    for name in ("a.ape", "b.APE", "c.dsf"):
+    for name in ("a.wac", "b.WAC", "c.w4v"):
         (sounds / "loud" / name).write_bytes(b"not read")
-    said = "3 files left out, in formats that cannot be read: .ape (2), .dsf (1); convert it to WAV"
+    said = "3 files left out, in formats that cannot be read: .wac (2), .w4v (1); convert it to WAV"
     assert said in tells(0, "data info", sounds).err
     assert said in tells(0, "train", sounds, "-o", tmp_path / "run", TRAIN).out
 

@@ -122,7 +122,7 @@ def test_one_recording(tmp_path: Path) -> None:
 
 def test_wrong_paths_and_options(tmp_path: Path) -> None:
     is_refused("no such file or folder", tmp_path / "gone")
-    none = touch(tmp_path / "none", ["a.txt", "b/c.ape"])
+    none = touch(tmp_path / "none", ["a.txt", "b/c.wac"])
     is_refused(r"found no audio.*\.wav, \.flac.*1 in formats", none)
     touch(tmp_path, ["table.xlsx", "dog/a.wav"])
     is_refused(r"'\.xlsx' file", tmp_path / "table.xlsx")

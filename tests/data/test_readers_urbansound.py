@@ -187,7 +187,7 @@ def test_broken_events_of_urbansound_name_file_and_row(
 
 
 def test_recordings_of_urbansound_that_are_left_out_are_said(tmp_path: Path) -> None:
-    root = make_urbansound(tmp_path, {**EVENTS, "siren/8.ape": "1,2,1,siren\n3,3,1,siren\n"})
+    root = make_urbansound(tmp_path, {**EVENTS, "siren/8.wac": "1,2,1,siren\n3,3,1,siren\n"})
     (root / "data" / "siren" / "77.wav").write_bytes(b"")
     with (root / "data" / "siren" / "4912.csv").open("a", encoding="utf-8") as stream:
         stream.write("40.5,40.5,1,siren\n")

@@ -182,14 +182,6 @@ def test_each_file_is_decoded_once(disk, tmp_path, monkeypatch):
     assert len(seen) == len(set(seen)) == 14
 
 
-def test_too_many_for_near_copies_is_said(disk, tmp_path):
-    found = look(disk, tmp_path / "run", near_most=3)
-    assert [pair.kind for pair in found.duplicates] == ["identical"]
-    assert any("--near-most" in note for note in found.notes)
-    quiet = look(disk, tmp_path / "run", near_copies=False)
-    assert not any("--near-most" in note for note in quiet.notes)
-
-
 def test_folders_that_cannot_be_listed_are_bad_files(disk, tmp_path, monkeypatch):
     real = os.scandir
 
@@ -237,12 +229,13 @@ def test_recordings_of_nothing_are_no_copies_of_each_other(tmp_path):
     assert any("silent recordings with the same bytes as another: 4" in n for n in found.notes)
 
 
-def test_a_second_that_two_recordings_share_makes_no_copies(tmp_path):
-    """Two seconds of the same sound in eight of noise of their own."""
+def test_what_two_recordings_share_is_listed(tmp_path):
+    """Two seconds of the same sound in eight of noise of their own, at different places."""
     root, time = tmp_path / "disk", np.arange(8 * RATE) / RATE
-    for i in range(2):
+    for i, start in enumerate((0, 5)):
         noise = np.random.default_rng(i).normal(0, 0.1, len(time))
-        write(root / f"{i}.wav", noise * (time > 2) + 0.3 * melody(3, 8.0) * (time < 2))
-    found = look(root, tmp_path / "run")
-    assert found.duplicates == ()
-    assert any("only about a second of sound in common: 1" in note for note in found.notes)
+        noise[start * RATE : (start + 2) * RATE] = 0.3 * melody(3, 2.0)
+        write(root / f"{i}.wav", noise)
+    (pair,) = look(root, tmp_path / "run").duplicates
+    assert pair.offset_time == pytest.approx(-5, abs=0.02)
+    assert pair.shared_time == pytest.approx(2, abs=0.5)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from labeling_sounds import RATE, sound
 
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import class_name
 from semisonic.data.datasets.load import describe_layout, gather, load_clips
 from semisonic.data.formats.label_files import read_labels
 from semisonic.data.label_log import label_fault
@@ -140,7 +141,8 @@ def test_a_log_is_a_data_set_like_any_other(log):
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=30)), max_size=5))
 def test_any_text_comes_back(tmp_path_factory, texts):
     log = LabelLog(tmp_path_factory.mktemp("log") / "labels.jsonl")
-    said = [(label.strip(), note) for label, note in texts if not label_fault(label.strip())]
+    named = [(class_name(label), note) for label, note in texts]
+    said = [(label, note) for label, note in named if not label_fault(label)]
     for label, note in said:
         log.append("a.wav", 0, 1, label, note=note)
     assert [(entry.labels[0], entry.note) for entry in log.entries()] == said
@@ -155,7 +157,6 @@ def test_any_text_comes_back(tmp_path_factory, texts):
         (["dog;cat"], "separates labels"),
         (["dog\0"], "readable characters"),
         (["dog\ncat"], "readable characters"),
-        (["\u202edog"], "readable characters"),
         (["dog\udcff"], "readable characters"),
         ([f"dog {number}" for number in range(101)], "101 labels, expected 100 at most"),
     ],

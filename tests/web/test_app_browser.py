@@ -241,16 +241,16 @@ await enough;
 for (const track of stream.getTracks()) track.stop();
 const files = new DataTransfer();
 for (const name of names) files.items.add(new File(parts, name));
-files.items.add(new File(['no sound'], 'broken.ape'));
+files.items.add(new File(['no sound'], 'broken.wac'));
 const input = document.querySelector('.drop input');
 input.files = files.files;
 input.dispatchEvent(new Event('change')); }"""
 
 
 def test_what_the_server_does_not_read_is_decoded_by_the_browser(page) -> None:
-    page.evaluate(RECORD, ["call.ape"])  # the browser looks at the content alone
-    page.get_by_text("broken.ape: this browser cannot decode it either").first.wait_for()
-    page.get_by_role("heading", name="call.ape.wav").wait_for()
+    page.evaluate(RECORD, ["call.wac"])  # the browser looks at the content alone
+    page.get_by_text("broken.wac: this browser cannot decode it either").first.wait_for()
+    page.get_by_role("heading", name="call.wac.wav").wait_for()
     page.locator(".viewer").wait_for()
 
 

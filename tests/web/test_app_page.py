@@ -114,3 +114,14 @@ def test_texts_can_be_read(theme, ink, paper) -> None:
     colours = _themes()[theme]
     high, low = sorted((_luminance(colours[ink]), _luminance(colours[paper])), reverse=True)
     assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_one_file_gives_the_focus_and_takes_keys() -> None:
+    scripts = {name: text for name, text in TEXTS.items() if name.endswith(".js")}
+    giving = {name for name, text in scripts.items() if re.search(r"\.focus\(", text)}
+    taking = {
+        name
+        for name, text in scripts.items()
+        if re.search(r"(document|window|at|stage)\.addEventListener\(\s*\"key", text)
+    }
+    assert giving == taking == {"keys.js"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import os
 import subprocess
@@ -31,6 +32,7 @@ from semisonic.core.files import locked
 from semisonic.web.checking import Checker
 from semisonic.web.recordings import COLUMNS, OpenRecording, OpenRecordings, Tiles
 from systems import NAMES_OF_BYTES
+from waiting import until
 
 
 def opened(client: Any, name: str = "site/hum.wav") -> str:
@@ -184,7 +186,8 @@ def test_what_is_no_audio_is_refused_and_nothing_is_checked_once_closed(
 def test_it_plays_what_is_in_the_file(client, app_folder) -> None:
     address = f"/api/sounds/{opened(client)}/audio.wav"
     answer = client.get(address)
-    assert answer.status_code == 206
+    assert answer.status_code == 200
+    assert answer.headers["accept-ranges"] == "bytes"
     with wave.open(io.BytesIO(answer.content)) as played:
         assert (played.getframerate(), played.getnchannels()) == (RATE, 1)
         samples = np.frombuffer(played.readframes(played.getnframes()), "<i2")
@@ -197,6 +200,67 @@ def test_it_plays_what_is_in_the_file(client, app_folder) -> None:
         assert part.headers["content-range"] == f"bytes {first}-{last}/{size}"
     assert client.get(address, headers={"Range": f"bytes={size}-"}).status_code == 416
     assert client.get(address, headers={"Range": "bytes=-5"}).status_code == 416
+    assert client.get(address, headers={"Range": f"bytes={'9' * 5000}-"}).status_code == 416
+
+
+@pytest.fixture
+def long_one(tmp_path) -> Iterator[tuple[Any, str, Path]]:
+    """A browser, the address of a WAV file of ten minutes, and this file."""
+    file = tmp_path / "sounds" / "long.wav"
+    file.parent.mkdir()
+    sf.write(file, np.random.default_rng(0).integers(-999, 999, 600 * RATE, np.int16), RATE)
+    for page in browsing(app_of(folder=(file.parent,), runs=tmp_path)):
+        found = sent(page, "folders/open", {"folder": 0, "name": file.name}).json()["id"]
+        drawn = functools.partial(wait_for, page, found, "picture")
+        until(lambda drawn=drawn: drawn()["picture"]["progress"] == 1)
+        yield page, f"/api/sounds/{found}/audio.wav", file
+
+
+@pytest.fixture
+def n_decoded(monkeypatch) -> list[int]:
+    """Frames of each read of any file from now on."""
+    read, counts = sf.SoundFile.read, []
+
+    def counted(self: sf.SoundFile, *given: Any, **options: Any) -> Any:
+        found = read(self, *given, **options)
+        counts.append(len(found))
+        return found
+
+    monkeypatch.setattr(sf.SoundFile, "read", counted)
+    return counts
+
+
+@pytest.mark.parametrize("asked", ["0-", "44-", "3000001-", "0-9599999", "7-8000000", "9000000-"])
+def test_a_click_in_a_long_recording_decodes_a_little_of_it(long_one, n_decoded, asked) -> None:
+    client, address, _ = long_one
+    answer = client.get(address, headers={"Range": f"bytes={asked}"})
+    assert answer.status_code == 206
+    assert 100_000 < len(answer.content) < 1_100_000
+    assert sum(n_decoded) < 600_000
+    first, last = answer.headers["content-range"].split()[1].split("/")[0].split("-")
+    assert int(first) == int(asked.split("-")[0])
+    assert len(answer.content) == int(last) + 1 - int(first)
+
+
+def test_a_player_that_goes_on_where_a_reply_ended_gets_the_whole_file(long_one) -> None:
+    client, address, file = long_one
+    content, size = b"", file.stat().st_size
+    while len(content) < size:
+        part = client.get(address, headers={"Range": f"bytes={len(content)}-"})
+        assert part.headers["content-range"].endswith(f"/{size}")
+        content += part.content
+    assert content == file.read_bytes()
+
+
+def test_a_program_that_asks_for_no_range_gets_the_whole_file_in_pieces(
+    long_one, n_decoded
+) -> None:
+    client, address, file = long_one
+    with client.stream("GET", address) as answer:
+        assert answer.status_code == 200
+        assert int(answer.headers["content-length"]) == file.stat().st_size
+        assert b"".join(answer.iter_raw()) == file.read_bytes()
+    assert max(n_decoded) < 600_000
 
 
 def test_another_speed_is_another_sample_rate_of_the_same_samples(client) -> None:

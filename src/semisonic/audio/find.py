@@ -11,13 +11,16 @@ from semisonic.core.errors import DataError
 _SNDFILE_SUFFIXES = frozenset(
     (
         *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd"),
-        *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".caf", ".voc", ".sph"),
+        *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".caf", ".voc", ".sph", ".bw64"),
     )
 )
 """Suffixes, in lower case, of what libsndfile reads."""
 
 MEDIA_SUFFIXES = frozenset(
-    (".m4a", ".mp4", ".mov", ".3gp", ".aac", ".webm", ".mka", ".wma", ".amr", ".wv", ".ac3")
+    (
+        *(".m4a", ".mp4", ".mov", ".3gp", ".aac", ".webm", ".mka", ".wma", ".amr", ".wv", ".ac3"),
+        *(".spx", ".tta", ".ape", ".dsf", ".dff", ".mpc", ".tak"),
+    )
 )
 """Suffixes of what PyAV reads, where it is installed (see :mod:`semisonic.audio.media`)."""
 
@@ -27,7 +30,7 @@ AUDIO_SUFFIXES = _SNDFILE_SUFFIXES | (MEDIA_SUFFIXES if _HAS_PYAV else frozenset
 """Suffixes of recordings that can be read."""
 
 OTHER_SUFFIXES = (MEDIA_SUFFIXES - AUDIO_SUFFIXES) | frozenset(
-    (".ape", ".dsf", *(".wac", ".w4v", ".sud"))  # the last are of field recorders
+    (".wac", ".w4v", ".sud")  # of field recorders
 )
 """Suffixes of recordings that cannot be read, so that messages can name them."""
 

@@ -1,20 +1,19 @@
-"""Recordings of phones, browsers and cameras (M4A, WebM and others), decoded by PyAV.
+"""Recordings whose decoders cannot start at an exact sample, decoded once to a temporary file.
 
-libsndfile cannot read them, and their decoders cannot start at an exact sample. So such a
-recording is decoded once, when it is opened, to a temporary WAV file of floats, from which parts
-are read. A process keeps the last few of these files, like copies of URLs
-(:mod:`semisonic.audio.remote`). An hour of one channel takes 0.6 GB.
-
-Only the audio is decoded. PyAV is an optional dependency: ``pip install 'semisonic[formats]'``.
+Recordings of phones, browsers and cameras (M4A, WebM and others) are read by PyAV, an optional
+dependency: ``pip install 'semisonic[formats]'``. Only their audio is decoded, when they are opened,
+to a WAV file of floats, from which parts are read. A process keeps the last few of these files,
+like copies of URLs (:mod:`semisonic.audio.remote`). An hour of one channel takes 0.6 GB.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import soundfile as sf
@@ -32,12 +31,68 @@ _SIGNATURES = (
     (0, (b"#!AMR",), "amr"),
     (0, (b"\x0b\x77",), "ac3"),
     (0, (b"wvpk",), "wv"),
+    (0, (b"TTA1", b"TTA2"), "tta"),
+    (0, (b"MAC ",), "ape"),
+    (0, (b"DSD ",), "dsf"),
+    (0, (b"FRM8",), "iff"),
+    (0, (b"MPCK",), "mpc8"),
+    (0, (b"MP+",), "mpc"),
+    (0, (b"tBaK",), "tak"),
 )
 """Place in the file, bytes found there, and the demuxer of FFmpeg: it is never left to guess, as
 some of its formats are lists of other files, which it would open."""
 
+_OTHER_SIGNATURES = (
+    (0, (b"RIFF", b"RIFX", b"RF64", b"BW64"), "wav"),
+    (0, (b"OggS",), "ogg"),
+    (0, (b"caff",), "caf"),
+    (0, (b"FORM",), "aiff"),
+    (0, (b".snd",), "au"),
+    (0, (b"fLaC",), "flac"),
+    (0, (b"riff",), "w64"),
+    (0, (b"Creative Voice",), "voc"),
+)
+"""The same of containers that libsndfile reads, for codecs in them that it does not read."""
+
 _MISSING = 0.1
 """Seconds by which a header may be too long, as encoders count their padding."""
+
+
+Block = tuple[int, NDArray[np.float32]]
+"""A rate, and samples (n, channel)."""
+
+
+class Source(NamedTuple):
+    """A recording that is decoded from its beginning.
+
+    Attributes
+    ----------
+    format, subtype : str
+        Container and codec, as in ``MP4`` and ``AAC``.
+    promised : float
+        Seconds that the header promises; 0 if it does not say.
+    blocks : iterator of Block
+    damage : list of str
+        Filled while the blocks are read.
+    is_exact : bool
+        Whether what lies beyond the promised end is padding of the encoder.
+    """
+
+    format: str
+    subtype: str
+    promised: float
+    blocks: Iterator[Block]
+    damage: list[str]
+    is_exact: bool = False
+
+
+class Opener(Protocol):
+    """How a recording is decoded; equal for equal ways, as decoded files are kept."""
+
+    def open(self, path: Path, file: Path) -> AbstractContextManager[Source]:
+        """Its samples; ``path`` is its name in messages."""
+
+    def __hash__(self) -> int: ...
 
 
 class Decoded(NamedTuple):
@@ -67,15 +122,21 @@ def media_format(file: Path) -> str:
     file : Path
         A file on this machine.
     """
+    return _format(file, _SIGNATURES)
+
+
+def other_format(file: Path) -> str:
+    """As :func:`media_format`, for containers of which libsndfile reads at least a part."""
+    return _format(file, _OTHER_SIGNATURES)
+
+
+def _format(file: Path, signatures: tuple[tuple[int, tuple[bytes, ...], str], ...]) -> str:
     with open(file, "rb") as stream:
         head = stream.read(16)
-    for at, marks, name in _SIGNATURES:
-        if head[at:].startswith(marks):
-            return name
-    return ""
+    return next((name for at, marks, name in signatures if head[at:].startswith(marks)), "")
 
 
-def decode_media(path: Path, copy: Path, container: str) -> Decoded:
+def decode_media(path: Path, copy: Path, opener: Opener) -> Decoded:
     """Decode a recording to a temporary WAV file, or use an existing one.
 
     Parameters
@@ -84,16 +145,15 @@ def decode_media(path: Path, copy: Path, container: str) -> Decoded:
         Its name in messages.
     copy : Path
         The file on this machine with its bytes.
-    container : str
-        As returned by :func:`media_format`.
+    opener : Opener
 
     Raises
     ------
     AudioError
-        When PyAV is not installed, or nothing of the recording can be decoded.
+        When nothing of the recording can be decoded, or PyAV is needed and not installed.
     """
     status = os.stat(copy)
-    return _decoded(path, copy, container, status.st_size, status.st_mtime_ns)
+    return _decoded(path, copy, opener, status.st_size, status.st_mtime_ns)
 
 
 def forget_decoded() -> None:
@@ -102,49 +162,68 @@ def forget_decoded() -> None:
 
 
 @lru_cache(maxsize=COPIES)
-def _decoded(path: Path, copy: Path, container: str, *_stamp: int) -> Decoded:
-    try:
-        import av
-    except ImportError:
-        reason = f"reading {container.upper()} needs PyAV, which is not installed"
-        raise AudioError(path, reason, PYAV_ADVICE) from None
-    result = temporary_copy(".wav")
-    try:
-        # A stream, since FFmpeg cannot take names that are no Unicode.
-        with open(copy, "rb") as file, av.open(file, format=container) as source:
-            if not source.streams.audio:
-                raise AudioError(path, "it contains no sound")
-            codec = source.streams.audio[0].codec_context.name.upper()
-            damage = _write(path, source, result.path)
-    except av.error.FFmpegError as error:
-        advice = "Convert it to WAV or FLAC if it is a recording"
-        raise AudioError(path, f"not audio, or damaged: {error.strerror}", advice) from None
-    except (sf.SoundFileError, AssertionError, OSError) as error:  # soundfile asserts what it wrote
-        reason = f"no space in {result.path.parents[1]} for the decoded samples ({error})"
-        raise AudioError(path, reason, "Free disk space, or set TMPDIR to another folder") from None
-    return Decoded(result, container.upper(), codec, damage)
+def _decoded(path: Path, copy: Path, opener: Opener, *_stamp: int) -> Decoded:
+    with opener.open(path, copy) as source:
+        result = temporary_copy(".wav")
+        try:
+            damage = _write(source, result.path)
+        except (sf.SoundFileError, AssertionError, OSError) as error:  # soundfile asserts a length
+            reason = f"no space in {result.path.parents[1]} for the decoded samples ({error})"
+            advice = "Free disk space, or set TMPDIR to another folder"
+            raise AudioError(path, reason, advice) from None
+    return Decoded(result, source.format, source.subtype, damage)
 
 
-def _write(path: Path, source: Any, target: Path) -> str:
-    """Decode the first audio stream to a file; return in words what is missing."""
-    promised = _promised(source)
-    blocks = _blocks(path, source)
-    rate, x = next(blocks)
-    trouble = ""
-    most = round(promised * rate) if "mp4" in source.format.name and promised else None
+class Media(NamedTuple):
+    """A recording that PyAV decodes; ``container`` is FFmpeg's name of it."""
+
+    container: str
+
+    @contextmanager
+    def open(self, path: Path, file: Path) -> Iterator[Source]:
+        """All samples of its first audio stream."""
+        try:
+            import av
+        except ImportError:
+            reason = f"reading {self.container.upper()} needs PyAV, which is not installed"
+            raise AudioError(path, reason, PYAV_ADVICE) from None
+        try:
+            # A stream, since FFmpeg cannot take names that are no Unicode. Nor need titles be it.
+            with (
+                open(file, "rb") as stream,
+                av.open(stream, format=self.container, metadata_errors="ignore") as source,
+            ):
+                if not source.streams.audio:
+                    raise AudioError(path, "it contains no sound")
+                codec = source.streams.audio[0].codec_context.name.upper()
+                is_exact = "mp4" in source.format.name
+                blocks = _blocks(path, source)
+                promised = _promised(source)
+                yield Source(self.container.upper(), codec, promised, blocks, [], is_exact)
+        except av.error.FFmpegError as error:
+            advice = "Convert it to WAV or FLAC if it is a recording"
+            reason = f"not audio, or damaged: {error.strerror}"
+            raise AudioError(path, reason, advice) from None
+
+
+def _write(source: Source, target: Path) -> str:
+    """Decode to a file; return in words what is missing."""
+    rate, x = next(source.blocks)
+    promised = source.promised
+    most = round(promised * rate) if source.is_exact and promised else None
     with sf.SoundFile(target, "w", rate, x.shape[1], "FLOAT", format="RF64") as out:
         try:
             while True:
                 out.write(x if most is None else x[: max(0, most - out.frames)])
-                _, x = next(blocks)
+                _, x = next(source.blocks)
         except StopIteration:
             pass
         except AudioError as error:
-            trouble = error.reason
+            source.damage.append(error.reason)
         duration = out.frames / rate
     if promised - duration > _MISSING:
         return f"truncated: the header promises {promised:.2f} s, found {duration:.2f} s"
-    return f"{trouble}; found {duration:.2f} s" if trouble else ""
+    return f"{source.damage[0]}; found {duration:.2f} s" if source.damage else ""
 
 
 def _promised(source: Any) -> float:
@@ -157,7 +236,7 @@ def _promised(source: Any) -> float:
     return (source.duration or 0) / 1e6 if len(source.streams) == 1 else 0.0
 
 
-def _blocks(path: Path, source: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _blocks(path: Path, source: Any) -> Iterator[Block]:
     """Yield rate and samples, shape (n, channel), frame by frame; at least one frame."""
     import av
 

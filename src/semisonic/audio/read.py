@@ -5,10 +5,15 @@ The rules, for every format:
 - Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
   by 32768, which for WAV files is several times faster than letting the library do it.
 - A recording that contains less than its header promises is *truncated*, for example by an empty
-  battery. It is used up to its end, with a warning; a part beyond that is an error. If the header
-  promises nothing (a WAV file written to a pipe, an MPEG stream without a length), the recording
-  is what can be decoded. If the end of a FLAC or MP3 file is found only by decoding, parts before
-  it can be read, and the whole is an error.
+  battery. It is used up to its end, with a warning; a part beyond that is an error. One that
+  contains more, as its recorder lost power or its size began again at zero, is read to the end of
+  the file, with a warning, and so are joined streams. If the header promises nothing (a WAV or FLAC
+  file written to a pipe, an MPEG stream without a length), the recording is what can be decoded. If
+  the end of an MP3 file is found only by decoding, parts before it can be read, and the whole is
+  an error.
+- Channels of opposite phase are not averaged, as nothing would be left: one of the two is read.
+- Whatever a file makes a decoder do, it is an :class:`~semisonic.core.errors.AudioError` that names
+  the file; what a library raised is in the log.
 - A part may end up to 0.1 s after the end of the recording (times in tables are rounded, MPEG
   lengths are estimates) and is then shorter.
 - Recordings of phones and browsers (M4A, WebM and others) are first decoded to a temporary file
@@ -22,7 +27,7 @@ import logging
 import math
 import os
 from collections.abc import Generator, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,11 +37,10 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio.checks import too_short
-from semisonic.audio.decoders import decoder_messages, open_decoder, truncation_of
-from semisonic.audio.media import Decoded
+from semisonic.audio.decoders import decoder_messages, open_decoder
 from semisonic.audio.remote import local_copy
 from semisonic.audio.resample import LiveResampler, resample
-from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.errors import AudioError, OptionError, SemisonicError, is_of_memory
 
 BLOCK = 1 << 16
 """Samples per channel decoded at once: few, so that no new memory pages are needed."""
@@ -52,6 +56,10 @@ _OGG_LAST_PAGE = 1 << 18
 # goes back by four frames only.
 _MP3_RUN_UP = 87 * 576
 _SMALLEST_BLOCK = 4096
+_CANCELLED = 0.01
+"""Power of the sum of two channels, in that of one, below which they cancel each other."""
+_PLACES, _OPPOSED = 8, 0.9
+"""Places of a recording at which its channels are compared, and their correlation, negated."""
 
 _log = logging.getLogger(__name__)
 
@@ -130,20 +138,16 @@ class AudioReader:
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
         self.path = path = Path(file)
-        self._copy = local_copy(path)
         self._is_warned = False
-        decoded, handle, n_samples = open_decoder(path, self._copy.path)
-        self._handle = handle
-        if n_samples < 1:
-            self.close()
-            raise AudioError(path, "empty: the header counts no samples")
-        rate = int(handle.samplerate)
-        duration = n_samples / rate
-        if decoded is None:
-            damage = truncation_of(self._copy.path, handle, duration)
-            decoded = Decoded(self._copy, handle.format, handle.subtype, damage)
-        self._copy = decoded.copy
-        self.info = AudioInfo(path, rate, handle.channels, n_samples, duration, *decoded[1:])
+        self._is_opposed: bool | None = None
+        with _one_file(path):
+            opened = open_decoder(path, local_copy(path))
+            self._copy, self._handle, n_samples = opened[:3]
+            if n_samples < 1:
+                self.close()
+                raise AudioError(path, "empty: the header counts no samples")
+            rate, n_channels = int(self._handle.samplerate), int(self._handle.channels)
+        self.info = AudioInfo(path, rate, n_channels, n_samples, n_samples / rate, *opened[3:])
 
     def __enter__(self) -> AudioReader:
         return self
@@ -160,7 +164,8 @@ class AudioReader:
     ) -> NDArray[np.float32]:
         """A part of the recording as one array (n,), mono, at its own rate; see :func:`read`."""
         first, last = self._range(start_time, end_time)
-        result, n = np.empty(last - first, np.float32), 0
+        with _one_file(self.path):
+            result, n = np.empty(last - first, np.float32), 0
         for x in self._decode(first, last, BLOCK):
             self._mix_finite(x, result[n : n + len(x)], first + n)
             n += len(x)
@@ -200,6 +205,32 @@ class AudioReader:
             scale = np.float32(1.0 / 32768.0 if x.dtype == np.int16 else 1.0)
             yield np.multiply(x.T, scale, order="C", dtype=np.float32)
 
+    def has_opposite_phase(self) -> bool:
+        """Whether two channels cancel each other at several places of the recording."""
+        if self.info.n_channels != 2:
+            return False
+        if self._is_opposed is None:
+            self._is_opposed = False
+            at, products = self._handle.tell(), np.zeros((2, 2))
+            for place in range(_PLACES):
+                self._go_to(place * (self.info.n_samples - 1) // _PLACES)
+                n, read = _SMALLEST_BLOCK, self._handle.read
+                x = self._call(0, read, n, "float32", always_2d=True, is_wanted=False)
+                products += x.T @ x
+            self._go_to(at)
+            both = math.sqrt(products[0, 0] * products[1, 1])
+            self._is_opposed = bool(products[0, 1] < -_OPPOSED * both)
+            if self._is_opposed:
+                _log.warning("%s: its channels are of opposite phase; the first is used", self.path)
+        return self._is_opposed
+
+    def mono(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean of channels (channel, n), or one of two that cancel each other, shape (n,)."""
+        result = np.empty(x.shape[1], np.float32)
+        if mix(x.T, result) and self.has_opposite_phase():
+            mix(x[:1].T, result)
+        return result
+
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
         end_time = None if end_time is None or math.isnan(end_time) else end_time
@@ -234,10 +265,11 @@ class AudioReader:
         AudioError
             When decoding fails, or ends earlier than rounding explains.
         """
-        kind, at = "int16" if self.info.subtype == "PCM_16" else "float32", first
+        kind, at = "int16" if self._handle.subtype == "PCM_16" else "float32", first
         while at < last:
-            self._go_to(at)
-            x = self._call(at, self._handle.read, min(n_block, last - at), kind, always_2d=True)
+            with _one_file(self.path):
+                self._go_to(at)
+                x = self._call(at, self._handle.read, min(n_block, last - at), kind, always_2d=True)
             if not len(x):
                 break
             at += len(x)
@@ -251,7 +283,8 @@ class AudioReader:
 
     def _mix_finite(self, x: NDArray[Any], result: NDArray[np.float32], at: int) -> None:
         """Write the mean of the channels; AudioError for NaN, with the position ``at``."""
-        mix(x, result)
+        if mix(x, result) and self.has_opposite_phase():
+            mix(x[:, :1], result)
         if x.dtype == np.int16 or math.isfinite(float(result.sum())):
             return
         n_bad = len(x) - np.count_nonzero(np.isfinite(result))
@@ -263,9 +296,9 @@ class AudioReader:
     def _go_to(self, first: int) -> None:
         """Go exactly to this sample."""
         near, at = first, self._handle.tell()
-        if self.info.format == "OGG":
+        if self._handle.format == "OGG":
             near = min(first, max(0, self._handle.frames - _OGG_LAST_PAGE))
-        elif self.info.subtype == "MPEG_LAYER_III":
+        elif self._handle.subtype == "MPEG_LAYER_III":
             near = max(0, first - _MP3_RUN_UP)
         if not near <= at <= first:
             at = self._call(first, self._handle.seek, near, is_wanted=False)
@@ -285,7 +318,7 @@ class AudioReader:
         """
         info, messages = self.info, list[str]()
         try:
-            is_mpeg = info.subtype.startswith("MPEG")
+            is_mpeg = self._handle.subtype.startswith("MPEG")
             with decoder_messages() if is_mpeg else nullcontext(messages) as messages:
                 result = function(*arguments, **options)
         except sf.SoundFileError as error:
@@ -305,7 +338,23 @@ class AudioReader:
         return result
 
 
-def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
+@contextmanager
+def _one_file(path: Path) -> Iterator[None]:
+    """Raise AudioError for whatever a file makes a decoder raise, and log it."""
+    try:
+        yield
+    except SemisonicError:
+        raise
+    except Exception as error:
+        _log.info("%s: while reading", path, exc_info=True)
+        if is_of_memory(error):
+            reason = "it needs more memory than there is"
+        else:
+            reason = f"not audio, or damaged: {type(error).__name__}: {error}".rstrip(": ")
+        raise AudioError(path, reason, "Convert it to WAV or FLAC if it is a recording") from error
+
+
+def mix(x: NDArray[Any], result: NDArray[np.float32]) -> bool:
     """Write the mean of the channels of ``x`` (frames, channels), full scale ±1.
 
     Parameters
@@ -313,15 +362,23 @@ def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
     x : ndarray, shape (n, channel)
         Floats, or 16-bit integers.
     result : ndarray of float32, shape (n,)
+
+    Returns
+    -------
+    bool
+        Whether two channels cancel each other.
     """
     scale = np.float32(1.0 / x.shape[1] / (32768.0 if x.dtype == np.int16 else 1.0))
     if x.shape[1] == 1:
         np.multiply(x[:, 0], scale, out=result)
-        return
+        return False
     result[:] = x[:, 0]
+    one = float(np.dot(result, result)) if x.shape[1] == 2 else 0.0
     for channel in range(1, x.shape[1]):
         result += x[:, channel]
+    cancels = float(np.dot(result, result)) < _CANCELLED * one
     result *= scale
+    return cancels
 
 
 def read(

@@ -13,8 +13,9 @@ from semisonic.classifier.calibration import ROLE, DecisionFit, fit_decision
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import CalibrateOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.provenance import DataPart, overlaps, refuse_seen
+from semisonic.classifier.provenance import DataPart, overlaps, recording_prints, refuse_seen
 from semisonic.classifier.run_files import (
+    cache_of,
     open_run,
     prepare_in,
     record_data,
@@ -28,7 +29,13 @@ from semisonic.core.files import content_hash, json_ready, write_frame, write_js
 from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.text import count_text, percent_text
-from semisonic.evaluation.calibration import SHOWN, Reliability, clips_needed, reliability
+from semisonic.evaluation.calibration import (
+    SHOWN,
+    TOO_FEW,
+    Reliability,
+    recordings_needed,
+    reliability,
+)
 from semisonic.evaluation.metrics import accuracy
 from semisonic.evaluation.plots.results import precision_recall, reliability_diagram
 from semisonic.evaluation.report.document import Number, Report, Verdict
@@ -114,6 +121,13 @@ class CalibrateResult(Result):
         decision = fitted.decision
         shown = int((fitted.thresholds["outcome"] == SHOWN).sum())
         wanted = decision.note["wanted precision"]
+        n_few = int((fitted.thresholds["outcome"] == TOO_FEW).sum())
+        too_few = (
+            f"; for {n_few} there are too few recordings to say (at least "
+            f"{recordings_needed(wanted)}, all right)"
+            if n_few and wanted
+            else ""
+        )
         is_changed = decision.calibration.method != NONE
         how = decision.calibration.text() if is_changed else "the scores are unchanged"
         lines = [
@@ -121,8 +135,9 @@ class CalibrateResult(Result):
             f"calibration error {percent_text(after.error)}, {percent_text(before.error)} "
             "before (distance of the scores from the share of right answers, for clips called "
             "known, cross-validated by recording)",
-            f"thresholds for a precision of {percent_text(wanted, 0)}: shown to reach it for "
-            f"{shown} of {len(fitted.thresholds)} classes; see thresholds.csv for the others"
+            f"thresholds for a precision of {percent_text(wanted, 0)}: shown to reach it on other "
+            f"recordings for {shown} of {len(fitted.thresholds)} classes{too_few}; see "
+            "thresholds.csv"
             if wanted
             else "thresholds for the best F1 of each class: see thresholds.csv",
         ]
@@ -153,7 +168,9 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
     with open_run("calibrate", options) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
-        found = [one for one in overlaps(clips, hashes, about) if one.role != ROLE]
+        cache = cache_of(options)
+        shared = overlaps(clips, hashes, about, workers=options.workers, cache=cache)
+        found = [one for one in shared if one.role != ROLE]
         refuse_seen(found, SEEN, allowed=options.allow_seen)
         known = recordings_in(run, clips, options)
         prepared = prepare_in(run, known.clips, model.mel, options)
@@ -175,7 +192,11 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         if options.unknown:
             noise = check_noise(model, seed=2 * options.seed + 1, device=device)
         about |= {
-            ROLE: DataPart.of(known.clips, hashes).to_dict(),
+            ROLE: DataPart.of(
+                known.clips,
+                hashes,
+                recording_prints(known.clips, workers=options.workers, cache=cache),
+            ).to_dict(),
             "calibrated": stamp("calibrate", options),
         }
         if options.licence:
@@ -226,7 +247,7 @@ def _write_report(
         options=options,
         decision=fitted.decision,
         model_file=str(model_file),
-        n_needed=clips_needed(options.precision),
+        n_needed=recordings_needed(options.precision),
     )
     report.verdict = Verdict(
         f"Calibration error {percent_text(after.error)}, {percent_text(before.error)} before",

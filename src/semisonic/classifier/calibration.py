@@ -23,7 +23,7 @@ from scipy.special import expit, log_softmax
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from semisonic.classifier.config import SOLVED, TrainConfig
-from semisonic.classifier.prepare import Prepared
+from semisonic.classifier.prepare import FeatureRows
 from semisonic.classifier.probe import crossed_logits
 from semisonic.classifier.provenance import DataPart, overlaps, recording_hashes, refuse_seen
 from semisonic.classifier.scoring import NetworkOutputs, audible_windows, mean_by, network_outputs
@@ -35,7 +35,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
-from semisonic.evaluation.calibration import MISSED, SHOWN, class_thresholds
+from semisonic.evaluation.calibration import MISSED, SHOWN, TOO_FEW, class_thresholds
 from semisonic.models.decision import (
     KNOWN_THRESHOLD,
     METHODS,
@@ -154,8 +154,10 @@ def choose_calibration(
 ) -> CalibrationChoice:
     """Choose a calibration by log loss on recordings that it was not fitted on.
 
-    Temperature scaling must beat no calibration. Vector scaling has many more numbers to fit, so it
-    must beat temperature scaling by more than the standard error of the difference over recordings.
+    Temperature scaling must beat no calibration. Vector scaling has many more numbers to fit, and
+    changes answers. So it must beat temperature scaling by more than the standard error of the
+    difference over recordings, in log loss and in right answers, and each class must have a
+    recording in every fold.
 
     Parameters
     ----------
@@ -184,12 +186,35 @@ def choose_calibration(
     owner = np.unique(np.asarray(groups), return_inverse=True)[1]
     for name in methods if len(methods) > 1 else ():
         gain = np.bincount(owner, weight * (losses[best] - losses[name]))
-        error = np.std(gain, ddof=1) * np.sqrt(len(gain)) if name != TEMPERATURE else 0.0
-        if gain.sum() > error:
+        if name == TEMPERATURE:
+            best = name if gain.sum() > 0.0 else best
+            continue
+        right = _right(found[name], truth) - _right(found[best], truth)
+        answers = np.bincount(owner, weight * right)
+        if _exceeds_error(gain) and _exceeds_error(answers) and _in_all_folds(truth, owner):
             best = name
     whole = fit_calibration(best, table, truth, weights=weight)
     means = {name: float(np.average(values, weights=weight)) for name, values in losses.items()}
     return CalibrationChoice(whole, means, found[best])
+
+
+def _right(scores: Table, truth: NDArray[Any]) -> Table:
+    """Whether each row has the right answer; with several labels, the share of the classes."""
+    if truth.ndim == 2:
+        return np.asarray(((scores >= 0.5) == (truth > 0)).mean(axis=1), np.float64)
+    return np.asarray(scores.argmax(axis=1) == truth, np.float64)
+
+
+def _exceeds_error(gain: NDArray[Any]) -> bool:
+    """Whether the sum of what recordings gain is larger than its standard error."""
+    return bool(gain.sum() > np.std(gain, ddof=1) * np.sqrt(len(gain)))
+
+
+def _in_all_folds(truth: NDArray[Any], owner: NDArray[np.int64]) -> bool:
+    """Whether each class has as many recordings as there are folds."""
+    several = truth if truth.ndim == 2 else np.eye(int(truth.max()) + 1)[truth]
+    counts = [len(np.unique(owner[column > 0])) for column in several.T]
+    return min(counts) >= _FOLDS
 
 
 def recording_folds(truth: NDArray[Any], groups: ArrayLike, seed: int) -> Splits:
@@ -276,7 +301,7 @@ class DecisionFit:
 
 def fit_decision(
     model: SoundModel,
-    prepared: Prepared,
+    prepared: FeatureRows,
     rows: ArrayLike,
     clips: Clips,
     *,
@@ -295,7 +320,7 @@ def fit_decision(
     ----------
     model : SoundModel
         On ``device``; it is not changed.
-    prepared : Prepared
+    prepared : FeatureRows
     rows : array of int
         Rows of features of clips that the model was not trained on.
     clips : Clips
@@ -322,14 +347,14 @@ def fit_decision(
     """
     index, several, n_classes = np.asarray(rows, np.int64), model.multi_label, len(model.classes)
     used, owner = np.unique(prepared.source[index], return_inverse=True)
-    clips = clips[used]
+    of_all, clips = targets_of(clips, multi_label=several), clips[used]
     n_recordings = len(np.unique(clips.group))
     if len(clips) < MIN_CLIPS or n_recordings < 2:
         raise DataError(
             f"calibration: found {len(clips)} clips of {n_recordings} recordings, expected at "
             f"least {MIN_CLIPS} clips of 2 recordings; a few hundred clips are advisable"
         )
-    target = targets_of(clips, multi_label=several)
+    target = of_all[used]
     outputs = network_outputs(model, prepared.features, index, device=device)
     groups = clips.group[owner]
     chosen = choose_calibration(
@@ -347,7 +372,7 @@ def fit_decision(
         if learned is not None:
             rows = np.asarray(learned, np.int64)
             of_rows = network_outputs(model, prepared.features, rows, device=device).embeddings
-            places = of_rows, targets_of(prepared.clips, multi_label=several)[rows]
+            places = of_rows, of_all[prepared.source[rows]]
         heard = np.flatnonzero(audible_windows(prepared.is_silent[index]))
         found, known[heard], no_noise[heard] = fit_unknown(
             NetworkOutputs(*(table[heard] for table in outputs)),
@@ -383,7 +408,9 @@ def fit_decision(
     if precision is not None:
         least = decision.least_threshold(n_classes, multi_label=several)
         hot = target if several else np.eye(n_classes)[target]
-        limits = class_thresholds(hot, after, precision=precision, least=least)
+        limits = class_thresholds(
+            hot, after, clips.group, precision=precision, least=least, seed=seed
+        )
         limits.insert(0, "class", pd.Series(model.classes, dtype=object))
         named = dict(zip(model.classes, limits["threshold"].tolist(), strict=True))
         decision = replace(decision, thresholds=named)
@@ -391,6 +418,7 @@ def fit_decision(
             "wanted precision": precision,
             "classes for which it is shown": int((limits["outcome"] == SHOWN).sum()),
             "classes for which it is not reached": int((limits["outcome"] == MISSED).sum()),
+            "classes with too few recordings": int((limits["outcome"] == TOO_FEW).sum()),
         }
     decision = replace(decision, note=note)
     return DecisionFit(
@@ -400,7 +428,7 @@ def fit_decision(
 
 def _pool_sounds(
     model: SoundModel,
-    prepared: Prepared,
+    prepared: FeatureRows,
     pool: NDArray[np.int64],
     known: NDArray[np.int64],
     calibration: Calibration,
@@ -408,7 +436,7 @@ def _pool_sounds(
 ) -> PoolSounds | None:
     """The sounds of a pool for the rule of distance; None without a pool."""
     heard = pool[audible_windows(prepared.is_silent[pool])]
-    rows = pool_rows(heard, prepared.clips.group, known)
+    rows = pool_rows(heard, prepared.group, known)
     if not len(rows):
         return None
     found = network_outputs(model, prepared.features, rows, device=device)
@@ -424,7 +452,7 @@ LATER = "run 'semisonic calibrate' with clips that the model was not trained on"
 
 def decide_after_training(
     model: SoundModel,
-    prepared: Prepared,
+    prepared: FeatureRows,
     data: TrainingData,
     clips: Clips,
     how: TrainConfig,
@@ -440,7 +468,7 @@ def decide_after_training(
     ----------
     model : SoundModel
         On the CPU; its ``decision`` is replaced by the new one.
-    prepared : Prepared
+    prepared : FeatureRows
     data : TrainingData
         What it was trained on, and the validation part.
     clips : Clips

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
-from semisonic.classifier.calibration import calibrate_model, decide_after_training
+from semisonic.classifier.calibration import calibrate_model
 from semisonic.classifier.config import (
     AUTO,
     DEFAULT_MODEL,
@@ -30,13 +30,13 @@ from semisonic.classifier.config import (
     TrainConfig,
 )
 from semisonic.classifier.detection.detect import detect
-from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.detection.results import DetectResult
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
-from semisonic.classifier.provenance import recording_hashes
+from semisonic.classifier.provenance import recording_hashes, recording_prints
 from semisonic.classifier.scoring import ScoredRows
-from semisonic.classifier.sounds import Sounds, as_given, as_sounds, score_sounds
+from semisonic.classifier.sounds import Sounds, as_labels, as_sounds, score_sounds
 from semisonic.classifier.start import SYNTH
 from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LABEL_KIND = "label_kind"
-"""Key of a model file: what its labels were given as."""
 C = TypeVar("C", bound="SoundClassifier")
 
 
@@ -73,6 +71,15 @@ def _given_values(group: Any, default: Any) -> dict[str, Any]:
 def _own(option_name: str) -> OwnParts:
     """The attributes that keep parts of options given as objects."""
     return OWN_LOSSES if option_name == "loss" else OWN_AUGMENTATIONS
+
+
+LABEL_VALUES = "label_values"
+"""The entry of a model file with the labels that were no text, by the name of their class."""
+
+
+def _with_values(classes: Sequence[str], values: Mapping[str, Any]) -> NDArray[Any]:
+    """Classes as they were given: whole numbers and booleans as such."""
+    return np.array([values.get(name, name) for name in classes])
 
 
 class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -314,6 +321,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             If sounds have no labels, classes are too few, or no sound can be read.
         """
+        y = None if y is None else as_labels(y)
         rate = self.sample_rate if sample_rate is None else sample_rate
         labelled = as_sounds(clips, y, sample_rate=rate, groups=groups)
         pool = held = None
@@ -372,12 +380,17 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 folder=None if folder is None else folder / "training",
                 start=job.start,
             )
-            if self.calibration == AUTO:
-                parts = outcome.model, job.prepared, job.data, job.labelled.clips
-                note = decide_after_training(*parts, job.config, self.seed)
+            for note in finish_training(
+                outcome,
+                job.prepared,
+                job.data,
+                job.labelled.clips,
+                job.config,
+                seed=self.seed,
+                device=self.device,
+                calibrate=self.calibration == AUTO,
+            ):
                 _log.info("%s", note)
-            note = learn_events(outcome, job.data, seed=self.seed, device=self.device)
-            _log.info("%s", note)
         about: dict[str, Any] = {
             "command": "SoundClassifier.fit",
             "seed": self.seed,
@@ -387,14 +400,20 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(job.start, PretrainedEncoder) and job.start.published:
             about[PUBLISHED_WEIGHTS] = dict(job.start.published)
         if labelled.waves is None:
-            about |= job.parts(lambda clips, _: recording_hashes(clips, workers=self.workers))
+            about |= job.parts(
+                lambda clips, _: recording_hashes(clips, workers=self.workers),
+                lambda clips: (
+                    recording_prints(clips, workers=self.workers) if self.near_copies else {}
+                ),
+            )
         self.model_: SoundModel = outcome.model
         self.history_ = outcome.history
         self.best_epoch_ = outcome.best_epoch
         self.pretraining_history_ = [] if job.pretrained is None else job.pretrained.history
         self.failures_, self.about_ = job.prepared.failures, about
-        about[LABEL_KIND] = labelled.label_kind
-        self.classes_ = as_given(self.model_.classes, labelled.label_kind)
+        self.classes_ = _with_values(self.model_.classes, labelled.values)
+        if labelled.values:
+            about[LABEL_VALUES] = dict(labelled.values)
         return self
 
     def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
@@ -416,17 +435,17 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
-        Every sound has a class unless ``unknown`` is set; then the array has objects.
+        With ``unknown``, a sound that is silent, or only noise by the model's rules, is
+        "(unknown)", too (the array then has objects; for several labels, the row is 0).
 
         With several labels for a sound: 0 or 1 for each class, shape (n, n_classes), 1 if the
-        score is at least the threshold of the class, or 0.5 without thresholds; 0 for all classes
-        if a sound is silent, or only noise by the model's rules.
+        score is at least the threshold of the class, or 0.5 without thresholds.
 
         Parameters
         ----------
         unknown : bool
-            Answer "unknown" (for several labels, a row of 0) for sounds of none of the classes, or
-            whose score is below the threshold of the class, if there are thresholds.
+            Answer "(unknown)" (for several labels, a row of 0) for sounds of none of the classes,
+            or whose score is below the threshold of the class, if there are thresholds.
 
         Raises
         ------
@@ -442,7 +461,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         reasons = unknown_reasons(
             said.scores, said.known, asked, unknown=unknown, multi_label=several
         )
-        strange = (reasons != "") | (said.known == 0.0)
+        strange = ((reasons != "") | (said.known == 0.0)) & unknown
         if several:
             least = model.decision.limits(model.classes, None if limits else 0.5)
             return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
@@ -601,7 +620,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found.name if model is None else model, mel=found.mel, dropout=found.dropout
         ).set_params(standardize=found.frontend.standardize.kind)
         fitted.model_ = found
-        fitted.classes_ = as_given(found.classes, str(about["about"].get(LABEL_KIND, "str")))
+        fitted.classes_ = _with_values(found.classes, about["about"].get(LABEL_VALUES, {}))
         fitted.history_, fitted.pretraining_history_ = [], []
         fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted

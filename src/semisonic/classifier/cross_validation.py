@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.copies import clean_sounds, with_recordings, without_recordings
 from semisonic.classifier.measuring import Measurement, measure
-from semisonic.classifier.sounds import as_sounds
-from semisonic.classifier.train import clean_sounds, with_recordings
+from semisonic.classifier.sounds import Sounds, as_sounds
+from semisonic.core.errors import DataError
 from semisonic.core.html import Result
 from semisonic.core.progress import track
 from semisonic.core.text import count_text, percent_text, text_table
@@ -105,8 +106,8 @@ def cross_validate(
         As for :meth:`SoundClassifier.fit`. The folds of the set are used if it has some; else
         folds are made by recording, and copies of a sound stay in one fold.
     unlabelled : as ``clips``, optional
-        Sounds to learn from in each fold. Copies (of files) of tested or labelled sounds are left
-        out.
+        Sounds to learn from in each fold. Copies of tested or labelled sounds are left out, and in
+        each fold other clips of the tested recordings.
     n_folds : int
         Number of folds to make if the set has none.
     seed : int
@@ -147,10 +148,28 @@ def cross_validate(
     fold = np.zeros(len(table), np.int64)
     column = {name: i for i, name in enumerate(table.classes)}
     once = clone(classifier).set_params(near_copies=False)  # copies have been dealt with
+    pools: dict[int, Sounds | None] = {split.fold: pool for split in splits}
+    if pool is not None:
+        rest = {split.fold: without_recordings(pool, table[split.test]) for split in splits}
+        sizes = {number: len(sounds_left) for number, sounds_left in rest.items()}
+        if min(sizes.values(), default=len(pool)) < len(pool):
+            warnings.warn(
+                "in each fold, clips of the pool that are of tested recordings are left out: "
+                f"up to {len(pool) - min(sizes.values())} of {len(pool)}.",
+                stacklevel=2,
+            )
+        if empty := [number for number, n in sizes.items() if not n]:
+            raise DataError(
+                f"cross_validate: of 'unlabelled', no sound is left for fold {empty[0]}: all are "
+                "copies of labelled sounds, or of tested recordings. Give other recordings"
+            )
+        pools |= rest
     for split in track(splits, "cross-validation", "fold", len(splits)):
         if classifier.folder is not None:  # a checkpoint belongs to one training
             once.set_params(folder=Path(classifier.folder) / f"fold-{split.fold}")
-        fitted = clone(once).fit(sounds[split.train], unlabelled=pool, sample_rate=sample_rate)
+        fitted = clone(once).fit(
+            sounds[split.train], unlabelled=pools[split.fold], sample_rate=sample_rate
+        )
         found = fitted.predict_proba(sounds[split.test])
         where = np.array([column[str(name)] for name in fitted.model_.classes])
         scores[np.ix_(split.test, where)] = found

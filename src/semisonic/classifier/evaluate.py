@@ -176,9 +176,10 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     with open_run("evaluate", options, free=REPORTED) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
-        seen = overlaps(clips, hashes, about)
+        cache = run.path("cache")
+        seen = overlaps(clips, hashes, about, workers=options.workers, cache=cache)
         refuse_seen(seen, SEEN, allowed=options.allow_seen)
-        grouped = recordings_in(run, clips, options, cache=run.path("cache"))
+        grouped = recordings_in(run, clips, options, cache=cache)
         m, failures, cost = _measure_model(model, grouped.clips, options)
         run.add_bad_files(failures)
         write_frame(run.path("scores.csv"), m.to_frame(), 5)

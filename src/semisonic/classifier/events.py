@@ -24,6 +24,7 @@ from semisonic.classifier.config import AUTO
 from semisonic.classifier.detection.frame_scores import FrameScorer
 from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, OptionError
+from semisonic.core.label_names import class_name
 from semisonic.core.options import nearest
 from semisonic.data.tables import read_table
 from semisonic.models.sound_model import SoundModel
@@ -77,7 +78,7 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
             f"{path}: found the columns {', '.join(table.names)}, expected label and threshold"
         )
     for row in table.rows:
-        label = row["label"]
+        label = class_name(row["label"])
         if label not in found:
             raise OptionError(f"{path}: unknown class '{label}'; {nearest(label, model.classes)}")
         found[label] = _threshold(row["threshold"].replace(",", "."), f"{path}, class '{label}'")
@@ -132,12 +133,13 @@ class EventRules:
             For an unknown class, or if no class is left.
         """
         classes = scorer.model.classes
-        for name in options.classes:
+        named = tuple(map(class_name, options.classes))
+        for name in named:
             if name not in classes:
                 raise OptionError(
                     f"option 'classes': unknown class '{name}'; {nearest(name, classes)}"
                 )
-        labels = options.classes or [name for name in classes if name not in options.background]
+        labels = named or [name for name in classes if name not in options.background]
         if not labels:
             raise OptionError(
                 f"option 'background': all classes of the model ({', '.join(classes)}) are "

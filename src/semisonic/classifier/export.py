@@ -33,7 +33,7 @@ from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.provenance import ROLES, PublishedOrigin
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.unknown import KINDS, make_noise
-from semisonic.classifier.windows import TOLERANCE, cut_stream, features_of_wave
+from semisonic.classifier.windows import cut_stream, features_of_wave
 from semisonic.core.errors import AudioError, DataError, ModelError, OptionError
 from semisonic.core.files import write_text
 from semisonic.core.html import Result
@@ -44,6 +44,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.outputs import check_file, writing
 from semisonic.data.stores import as_stored
+from semisonic.data.windows import least_rest
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import WAVE, MelOptions
@@ -350,6 +351,7 @@ def _facts(
 def _window_rule(model: SoundModel, kind: str, any_length: bool) -> str:
     """What to do with recordings shorter and longer than the model's clip."""
     mel, n = model.mel, model.mel.n_samples
+    n_least = round(least_rest(n, mel.sample_rate))
     what = f"mono samples within -1 to 1 at {mel.sample_rate} Hz"
     lines = [
         f"Input: {what}."
@@ -358,7 +360,8 @@ def _window_rule(model: SoundModel, kind: str, any_length: bool) -> str:
         "parameters. Levels in dB, not standardised.",
         f"Pad a recording of less than {n} samples ({mel.duration:g} s) with zeros at its end.",
         f"Cut a longer one into adjacent windows of {n} samples, the last of which ends with "
-        f"the recording; ignore a remainder of less than {TOLERANCE:g} of a window.",
+        f"the recording; ignore a remainder of less than {n_least} samples "
+        f"({n_least / mel.sample_rate:g} s).",
         "The scores of a recording are the mean over its windows.",
     ]
     if any_length:
@@ -607,7 +610,7 @@ def read_windows(
             start_time=float(clips.start_time[row]),
             end_time=float(clips.end_time[row]),
         )
-        windows = islice(cut_stream(blocks, mel.n_samples, mel.n_samples), most)
+        windows = islice(cut_stream(blocks, mel.n_samples, mel.n_samples, mel.sample_rate), most)
         return [fit_length(wave, mel.n_samples) for _, wave in windows]
     except AudioError as error:
         failures.append((clips.ids[row], error.reason))

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.recording_names import groups_of, read_names
 from semisonic.evaluation.metrics import (
     accuracy,

@@ -23,6 +23,7 @@ from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, ends_block, sco
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.html import Result
+from semisonic.core.label_names import GIVEN_NAMES
 from semisonic.core.progress import track
 from semisonic.core.text import count_text, text_table
 from semisonic.data.cache import KeyTable
@@ -35,7 +36,7 @@ from semisonic.models.sound_model import SoundModel
 if TYPE_CHECKING:
     import pandas as pd
 
-UNKNOWN, SILENCE, NOISE = "unknown", "silence", "noise"
+UNKNOWN, SILENCE, NOISE = GIVEN_NAMES
 AUTO = "auto"
 NOT_LEARNED, UNSURE = "like nothing learned", "below threshold"
 NOTHING = {"digital silence": SILENCE, "steady noise": NOISE}
@@ -66,9 +67,9 @@ class PredictResult(Result):
     ----------
     columns : tuple of str
         Columns of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score``
-        of the best class, ``label_2`` and so on. The score of "unknown", "silence" and "noise",
-        which are not classes, is NaN. If unknown sounds were asked for, also ``known`` (0 to 1,
-        not a probability: unknown below 0.5) and ``reason``, why no class is named.
+        of the best class, ``label_2`` and so on. The score of "(unknown)", "(silence)" and
+        "(noise)", which are not classes, is NaN. If unknown sounds were asked for, also ``known``
+        (0 to 1, not a probability: unknown below 0.5) and ``reason``, why no class is named.
     rows : list of list
         All rows, or the first few if they were written to a file.
     n_rows, n_clips : int
@@ -240,9 +241,9 @@ def predict_files(
     windows : bool
         One row per window instead of one per clip.
     unknown : bool
-        Answer "unknown" for sounds that the model's rules call unknown.
+        Answer "(unknown)" for sounds that the model's rules call unknown.
     threshold : "auto", float, optional
-        Answer "unknown" if no class reaches its threshold: the model's, or this one.
+        Answer "(unknown)" if no class reaches its threshold: the model's, or this one.
     hop : float, optional
         Seconds between windows; the model's clip length by default.
     output : Path, optional

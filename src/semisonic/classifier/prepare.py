@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio.checks import problems
-from semisonic.classifier.scoring import mean_by
+from semisonic.classifier.scoring import audible_windows, mean_by
 from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, features_of_wave
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest
@@ -66,6 +67,29 @@ FrontOptions = MelOptions | MfccInput
 
 Failures = tuple[tuple[str, str], ...]
 """Clips and their faults: name and reason."""
+
+
+class FeatureRows(Protocol):
+    """Features of windows, row by row, and the clips of a table that they belong to."""
+
+    @property
+    def features(self) -> FeatureStore | OnTheFlyFeatures | NDArray[np.float16]:
+        """Shape (n, channel, mel, frame), in dB."""
+
+    @property
+    def source(self) -> NDArray[np.int64]:
+        """The row of the table that each row belongs to."""
+
+    @property
+    def is_silent(self) -> NDArray[np.bool_]:
+        """Which rows have only silence."""
+
+    @property
+    def group(self) -> NDArray[Any]:
+        """The recording of each row."""
+
+    def n_clips(self, rows: ArrayLike) -> int:
+        """How many clips some rows come from."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +155,14 @@ class Prepared:
             Rows of the table given to :func:`prepare`, in rising order.
         """
         index = np.asarray(rows, np.int64)
-        of, audible = self.source[index], ~self.is_silent[index]
-        used = audible | ~np.isin(of, of[audible])
-        owner, means = mean_by(of[used], scores[used])
+        used = audible_windows(self.is_silent[index], self.source[index])
+        owner, means = mean_by(self.source[index][used], scores[used])
         return means, owner
+
+    @property
+    def group(self) -> NDArray[Any]:
+        """The recording of each row."""
+        return self.clips.group
 
     @property
     def is_silent(self) -> NDArray[np.bool_]:
@@ -285,7 +313,7 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
     features: list[NDArray[np.float16]] = []
     source: list[int] = []
     for row, wave in enumerate(waves):
-        for _, part in cut_stream([wave], mel.n_samples, mel.n_samples):
+        for _, part in cut_stream([wave], mel.n_samples, mel.n_samples, mel.sample_rate):
             features.append(features_of_wave(part, mel, extractor).astype(np.float16))
             source.append(row)
     rows = np.array(source, np.int64)

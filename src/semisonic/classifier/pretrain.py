@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from markupsafe import Markup
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from semisonic.classifier import run_files
@@ -56,7 +56,6 @@ from semisonic.core.options import check
 from semisonic.core.seeds import derive, generator
 from semisonic.core.text import count_text, text_table
 from semisonic.data.batches import Stream, batches
-from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES
 from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Standardize
@@ -432,13 +431,26 @@ def _measured(
         return dead, embedding_spread(vectors)
 
 
-def hold_out_recordings(
-    clips: Clips, rows: ArrayLike, share: float, seed: int
-) -> tuple[Rows, Rows]:
-    """Hold out a share of unlabelled clips, by whole recordings.
+HELD_OUT = "held-out recordings"
+"""The key of the random numbers that choose them."""
 
-    Which recordings are held out depends on their names and the seed, not on their order. A
-    recording larger than the whole share is kept for training if there are smaller ones.
+
+def hold_out_recordings(
+    group: NDArray[Any], rows: ArrayLike, share: float, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """Hold out a share of some rows without labels, by whole recordings.
+
+    Which recordings are held out depends on their names and the random numbers, not on their order.
+    A recording larger than the whole share is kept for training if there are smaller ones.
+
+    Parameters
+    ----------
+    group : array, shape (n,)
+        The recording of each row.
+    rows : array of int
+    share : float
+        0 to 1.
+    rng : numpy.random.Generator
 
     Returns
     -------
@@ -446,8 +458,10 @@ def hold_out_recordings(
         Row numbers, ascending. With a single recording nothing is held out.
     """
     index = np.sort(np.asarray(rows, np.int64))
-    names, inverse, count = np.unique(clips.group[index], return_inverse=True, return_counts=True)
-    order = generator(seed, "held-out recordings").permutation(len(names))
+    names, inverse, count = np.unique(
+        np.asarray(group)[index], return_inverse=True, return_counts=True
+    )
+    order = rng.permutation(len(names))
     order = order[count[order] <= max(share * len(index), count.min(initial=len(index)))]
     before = np.cumsum(count[order]) - count[order]
     chosen = order[before < share * len(index)] if share > 0 else order[:0]
@@ -573,7 +587,9 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         outcome = pretrain_encoder(
             replace(config, model=name, mel=mel),
             prepared.features,
-            *hold_out_recordings(prepared.clips, rows, options.validation, options.seed),
+            *hold_out_recordings(
+                prepared.group, rows, options.validation, generator(options.seed, HELD_OUT)
+            ),
             seed=options.seed,
             device=options.device,
             folder=run.path("training"),

@@ -15,14 +15,24 @@ import numpy as np
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, digest
 from semisonic.core.text import count_text, first_few
-from semisonic.data.cache import file_facts
+from semisonic.data.cache import Key, clip_keys, file_facts
 from semisonic.data.clips import Clips
+from semisonic.data.fingerprints import Fingerprint, clip_fingerprints
+from semisonic.data.recording_names import lasting_names
+from semisonic.data.sound_index import SoundIndex
 from semisonic.models.model_file import published_in
 
 _log = logging.getLogger(__name__)
 HASH_DIGITS = 12
 """Hex digits kept of a SHA-256. Packed, a quarter of a million recordings take 2 MB; that one
 of 2 000 others looks like one of them by chance has a probability of 2 in a million."""
+
+MOST_PEAKS = 1 << 21
+"""Peaks of spectrograms kept for one role: 5 MB. With more sound, each clip keeps stretches of a
+second, the shorter part of them the more clips there are, and at least 64 peaks (160 bytes)."""
+PUBLISHED_FOLDS = ("ESC-", "UrbanSound8K")
+"""Beginnings of the names of sets whose authors made the folds. Results on them are compared,
+though some folds share a sound; such copies are a warning. In other sets they are an error."""
 
 ROLES = {
     "training": "trained on",
@@ -65,6 +75,15 @@ def recording_hashes(
     return {file: str(value) for file, value in zip(files, found, strict=True) if value}
 
 
+def recording_prints(
+    clips: Clips, *, workers: int | None = None, cache: Path | None = None
+) -> dict[Key, Fingerprint]:
+    """The fingerprint of each clip that can be read, by its file, start and end."""
+    keys = clip_keys(clips)
+    found = clip_fingerprints(clips, workers=workers, cache=cache)
+    return {keys[row]: one for row, one in found if isinstance(one, Fingerprint)}
+
+
 def data_hash(hashes: Iterable[str]) -> str:
     """One hash for a set of recordings, whatever their names and order."""
     return digest(*sorted(set(hashes)))
@@ -82,32 +101,62 @@ class DataPart:
     hashes : frozenset of str
         Of the recordings' bytes.
     groups : frozenset of str
-        Hashes of the names of the groups (original recordings, sites) in that data set.
+        Hashes of the names of the original recordings, sites or nights; see
+        :func:`semisonic.data.recording_names.lasting_names`.
+    folds : frozenset of int
+        Official folds of the clips.
+    prints : tuple of Fingerprint
+        Of the clips, by which copies are known that were cut or encoded again; none for recordings
+        that were used without labels.
     """
 
     data: str
     n_clips: int
     hashes: frozenset[str]
     groups: frozenset[str]
+    folds: frozenset[int] = frozenset()
+    prints: tuple[Fingerprint, ...] = ()
 
     @classmethod
-    def of(cls, clips: Clips, hash_of: Mapping[str, str]) -> DataPart:
-        """The part that these clips are."""
+    def of(
+        cls,
+        clips: Clips,
+        hash_of: Mapping[str, str],
+        print_of: Mapping[Key, Fingerprint] | None = None,
+    ) -> DataPart:
+        """The part that these clips are.
+
+        Parameters
+        ----------
+        clips : Clips
+        hash_of : mapping
+            From :func:`recording_hashes`.
+        print_of : mapping, optional
+            From :func:`recording_prints`.
+        """
         hashes = {hash_of[file] for file in clips.file.tolist() if file in hash_of}
-        names = set(clips.group.tolist())
-        # Where every file is a recording of its own, its bytes tell all.
-        are_files = names == set(clips.file.tolist())
-        groups = set() if are_files else {digest(name)[:HASH_DIGITS] for name in names}
-        return cls(clips.name, len(clips), frozenset(hashes), frozenset(groups))
+        names = {name for several in lasting_names(clips) for name in several}
+        groups = {_name_hash(name) for name in names}
+        found = print_of or {}
+        prints = [found[key] for key in clip_keys(clips) if len(found.get(key, ()))]
+        return cls(
+            clips.name,
+            len(clips),
+            frozenset(hashes),
+            frozenset(groups),
+            frozenset(clips.folds),
+            _bounded(prints),
+        )
 
     def joined(self, other: DataPart) -> DataPart:
-        """Both parts as one; groups of another data set are dropped, their recordings kept."""
-        groups = other.groups if other.data == self.data else frozenset[str]()
+        """Both parts as one; folds of another data set are dropped."""
         return DataPart(
             self.data,
             self.n_clips + other.n_clips,
             self.hashes | other.hashes,
-            self.groups | groups,
+            self.groups | other.groups,
+            self.folds | (other.folds if other.data == self.data else frozenset[int]()),
+            _bounded([*self.prints, *other.prints]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,6 +168,8 @@ class DataPart:
             "hash": data_hash(self.hashes),
             "hashes": _packed(self.hashes),
             "groups": _packed(self.groups),
+            "folds": sorted(self.folds),
+            "prints": " ".join(one.packed() for one in self.prints),
         }
 
     @classmethod
@@ -129,31 +180,53 @@ class DataPart:
             int(table.get("clips", 0)),
             _unpacked(str(table.get("hashes", ""))),
             _unpacked(str(table.get("groups", ""))),
+            frozenset(map(int, table.get("folds", ()))),
+            tuple(Fingerprint.unpacked(text) for text in str(table.get("prints", "")).split()),
         )
 
 
 class Overlap(NamedTuple):
     """What some clips share with the recordings of one role of a model.
 
-    ``files`` are byte-identical to recordings of that part; ``groups`` are groups of clips
-    of the same data set of which that part had clips, too (the files themselves apart).
+    ``files`` are byte-identical to recordings of that part; ``copies`` are clips of the same sound,
+    cut, encoded again or at another level, and ``published`` are such copies in a fold of a
+    published data set that the model was kept from. ``groups`` are recordings, sites or nights of
+    which that part had clips, too, and ``n_clips`` is how many of these clips are from there (the
+    files and copies themselves apart).
     """
 
     role: str
     files: tuple[str, ...]
     groups: tuple[str, ...]
+    copies: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    n_clips: int = 0
 
     def text(self) -> str:
         """One line of text."""
+        here = f", which {count_text(self.n_clips, 'clip')} of these are from"
         what = [
-            f"{before}{count_text(len(names), 'recording')} ({first_few(names, 3)})"
-            for before, names in (("", self.files), ("other clips of ", self.groups))
+            f"{before}{count_text(len(names), noun)} ({first_few(names, 3)}){after}"
+            for before, names, noun, after in (
+                ("", self.files, "recording", ""),
+                ("the same sound, cut or encoded again, as ", self.copies, "clip", ""),
+                ("the same sound, in another fold, as ", self.published, "clip", ""),
+                ("other clips of ", self.groups, "recording", here),
+            )
             if names
         ]
         return f"the model was {ROLES[self.role]} {' and '.join(what)}"
 
 
-def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any]) -> list[Overlap]:
+def overlaps(
+    clips: Clips,
+    hash_of: Mapping[str, str],
+    about: Mapping[str, Any],
+    *,
+    near: bool = True,
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> list[Overlap]:
     """What the clips share with the recordings that a model was made from, by role.
 
     Parameters
@@ -163,18 +236,47 @@ def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any])
         From :func:`recording_hashes`.
     about : mapping
         The provenance in the model file; parts are looked up by the names in ``ROLES``.
+    near : bool
+        Also find copies by their sound, if the model knows that of its recordings.
+    workers : int, optional
+        Threads that decode.
+    cache : Path, optional
+        Folder that keeps fingerprints.
     """
     result = []
+    parts = list(_parts_of(about, ROLES))
     file_of = clips.file.astype(str)
-    for role, part in _parts_of(about, ROLES):
+    ids = np.array(clips.ids, object)
+    names_of = lasting_names(clips)
+    prints: dict[int, Fingerprint] = {}
+    if near and any(part.prints for _, part in parts):
+        found = clip_fingerprints(clips, workers=workers, cache=cache)
+        prints = {row: one for row, one in found if isinstance(one, Fingerprint)}
+    for role, part in parts:
         seen = np.array([hash_of.get(file) in part.hashes for file in file_of.tolist()], np.bool_)
-        groups = []
-        if part.data == clips.name:
-            others = np.unique(clips.group[~seen]).tolist()
-            groups = [group for group in others if digest(group)[:HASH_DIGITS] in part.groups]
-        if seen.any() or groups:
-            files = tuple(np.unique(file_of[seen]).tolist())
-            result.append(Overlap(role, files, tuple(groups)))
+        near_seen = np.zeros(len(clips), np.bool_)
+        if part.prints and prints:
+            index = SoundIndex(part.prints)
+            rest = [row for row in np.flatnonzero(~seen).tolist() if row in prints]
+            near_seen[[row for row in rest if index.find(prints[row])]] = True
+        kept_out = (clips.fold > 0) & ~np.isin(clips.fold, list(part.folds))
+        kept_out &= part.data == clips.name and clips.name.startswith(PUBLISHED_FOLDS)
+        groups: dict[str, None] = {}
+        n_clips = 0
+        for row in np.flatnonzero(~seen & ~near_seen).tolist():
+            known = [name for name in names_of[row] if _name_hash(name) in part.groups]
+            groups |= dict.fromkeys(known[:1])
+            n_clips += bool(known)
+        one = Overlap(
+            role,
+            tuple(np.unique(file_of[seen]).tolist()),
+            tuple(sorted(groups)),
+            tuple(ids[near_seen & ~kept_out].tolist()),
+            tuple(ids[near_seen & kept_out].tolist()),
+            n_clips,
+        )
+        if any(one[1:]):
+            result.append(one)
     return result
 
 
@@ -203,7 +305,7 @@ def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False)
         If this model or the one it started from was trained on recordings or chose its epoch by
         them, with labels, unless allowed.
     """
-    worthless = [one for one in seen if one.files and one.role in WITH_LABELS]
+    worthless = [one for one in seen if (one.files or one.copies) and one.role in WITH_LABELS]
     for overlap in seen:
         if allowed or overlap not in worthless:
             _log.warning(overlap.text())
@@ -270,6 +372,17 @@ class PublishedOrigin:
                 "their results separately"
             ),
         ]
+
+
+def _name_hash(name: str) -> str:
+    return digest(name)[:HASH_DIGITS]
+
+
+def _bounded(prints: Sequence[Fingerprint]) -> tuple[Fingerprint, ...]:
+    """The fingerprints; with many peaks, a part of each."""
+    if sum(map(len, prints)) <= MOST_PEAKS:
+        return tuple(prints)
+    return tuple(one.thinned(MOST_PEAKS // len(prints)) for one in prints)
 
 
 def _packed(hashes: Iterable[str]) -> str:

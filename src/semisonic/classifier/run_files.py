@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 
 from semisonic.classifier.prepare import Failures, Prepared, prepare
 from semisonic.classifier.provenance import data_hash, recording_hashes
@@ -26,16 +25,8 @@ from semisonic.evaluation.report.document import figure_png
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
 
-FREE = (
-    "output",
-    "workers",
-    "cache",
-    "batch_size",
-    "where",
-    "fit.checkpoint_interval",
-    "pretrain.checkpoint_interval",
-)
-"""Options that do not change results: a run continues if they differ."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -51,7 +42,7 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     if left:
         asked[GIVEN] = sorted(given_names(options, left))
     seed = getattr(options, "seed", 0)
-    return RunFolder(options.output, command, asked, seed=seed, free=(*FREE, *free))
+    return RunFolder(options.output, command, asked, seed=seed, free=free)
 
 
 def cache_of(options: Any) -> Path:

@@ -20,7 +20,6 @@ from semisonic.core.files import json_ready, write_json
 from semisonic.core.html import Result
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, count_text, duration_text, percent_text
-from semisonic.data.duplicates import NEAR_MOST
 from semisonic.data.scan import (
     SILENCE_DB,
     Scan,
@@ -79,6 +78,7 @@ _MEANINGS = {
     "clipped": "at least 0.1 % of the samples clipped at full scale",
     "over full scale": "samples outside ±1",
     "dead channel": "silent in some channels but not in all",
+    "opposite phase": "two channels that cancel each other: one was wired the wrong way round",
 }
 
 
@@ -306,7 +306,6 @@ def scan(
     group: str = "auto",
     silence_db: float = SILENCE_DB,
     near_copies: bool = True,
-    near_most: int = NEAR_MOST,
     thumbnails: int = 24,
     workers: int | None = None,
 ) -> ScanResult:
@@ -314,7 +313,7 @@ def scan(
 
     Parameters
     ----------
-    data, output, labels, group, silence_db, near_copies, near_most, thumbnails, workers
+    data, output, labels, group, silence_db, near_copies, thumbnails, workers
         Options of ``semisonic scan``.
 
     Raises
@@ -335,7 +334,6 @@ def scan(
             group=group,
             silence_db=silence_db,
             near_copies=near_copies,
-            near_most=near_most,
             workers=workers,
         )
         write_tables(run.folder, found)

@@ -178,12 +178,14 @@ def embed_rows(
     return _over_batches(model, model.embed, features, rows, batch_size, device, width)
 
 
-def audible_windows(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which windows of a clip count in its means: those that are not silent, if there are any.
+def audible_windows(silent: NDArray[np.bool_], owner: ArrayLike | None = None) -> NDArray[np.bool_]:
+    """Which windows count in the means of their clips: those that are not silent, if it has any.
 
     Parameters
     ----------
     silent : ndarray of bool, shape (n_windows,)
+    owner : array of int, shape (n_windows,), optional
+        The clip of each window; by default, all are of one.
 
     Examples
     --------
@@ -191,8 +193,11 @@ def audible_windows(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
     [False, True]
     >>> audible_windows(np.array([True, True])).tolist()
     [True, True]
+    >>> audible_windows(np.array([True, False, True]), [0, 0, 1]).tolist()
+    [False, True, True]
     """
-    return np.ones_like(silent) if silent.all() else ~silent
+    of = np.zeros(len(silent), np.int64) if owner is None else np.asarray(owner, np.int64)
+    return ~silent | ~np.isin(of, of[~silent])
 
 
 def mean_by(

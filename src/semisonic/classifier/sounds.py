@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,12 @@ from semisonic.audio.resample import resample
 from semisonic.classifier.prepare import Prepared, prepare, prepare_waves
 from semisonic.classifier.scoring import ScoredRows, score_clips, score_waves
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import labels_of
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips, join
 from semisonic.data.columns import Columns, find_columns, unused_note
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.formats.label_files import rate_of
-from semisonic.data.label_names import Label, read_labels
 from semisonic.data.tables import normalise
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel
@@ -50,14 +50,14 @@ class Sounds:
         One a row, mono, at ``sample_rate``.
     sample_rate : int
         Hz; 0 without waves.
-    label_kind : str
-        What the labels were given as: "str", "int" or "bool"; also "str" for a mixture.
+    values : mapping of str to int or bool
+        The labels that were no text, by the name of their class.
     """
 
     clips: Clips
     waves: tuple[Wave, ...] | None = None
     sample_rate: int = 0
-    label_kind: str = "str"
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -172,14 +172,14 @@ def as_sounds(
     int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
     """
     sounds = _take(x, sample_rate, labels, name)
-    sounds = sounds if y is None else _labelled(sounds, y)
-    clips = sounds.clips
+    labelled = sounds if y is None else _labelled(sounds.clips, y)
+    clips = labelled.clips
     if groups is not None:
         column = np.asarray(groups).astype(str)
         if column.shape != (len(clips),):
             raise DataError(f"groups: found shape {column.shape}, expected ({len(clips)},)")
         clips = clips.with_columns(group=column)
-    return replace(sounds, clips=clips)
+    return replace(sounds, clips=clips, values=labelled.values)
 
 
 def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
@@ -249,12 +249,12 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Sounds:
     if columns.fold:
         folds = given[columns.fold].astype("float64")
         more["fold"] = (folds + (folds == 0).any()).fillna(0).to_numpy(dtype=np.int64)
-    sounds = Sounds(clips.with_columns(**more))
+    clips = clips.with_columns(**more)
     if classes:
-        return _labelled(sounds, frame[classes].astype(np.int64))
+        return _labelled(clips, frame[classes].astype(np.int64))
     if not columns.label:
-        return sounds
-    return _labelled(sounds, given[columns.label])
+        return Sounds(clips)
+    return _labelled(clips, given[columns.label])
 
 
 def _frame_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, Columns, list[dict[str, str]]]:
@@ -329,41 +329,20 @@ def as_labels(y: Any) -> list[Any]:
     return [_label(row, item) for row, item in enumerate(table)]
 
 
-def as_given(classes: Iterable[str], kind: str) -> NDArray[Any]:
-    """Class names in the form in which the labels were given.
-
-    Parameters
-    ----------
-    classes : iterable of str
-    kind : str
-        The ``label_kind`` of the sounds that a model learned from.
-
-    Examples
-    --------
-    >>> as_given(["2", "10"], "int").tolist()
-    [2, 10]
-    """
-    names = list(classes)
-    if kind == "int":
-        return np.array([int(name) for name in names])
-    if kind == "bool":
-        return np.array([name == str(True) for name in names])
-    return np.array(names)
-
-
-def _label(row: int, item: Any) -> Label | tuple[Label, ...] | None:
+def _label(row: int, item: Any) -> Any:
     try:
-        found = read_labels(item)
+        found = labels_of(item)
     except ValueError as error:
         raise DataError(f"labels, row {row}: {error}") from error
-    is_one = isinstance(item, (str, bytes)) or not isinstance(item, Iterable)
-    return (found[0] if found else None) if is_one and len(found) < 2 else found
+    is_several = isinstance(item, Iterable) and not isinstance(item, (str, bytes))
+    if is_several or len(found) > 1:
+        return found
+    return found[0] if found else None
 
 
-def _labelled(sounds: Sounds, y: Any) -> Sounds:
-    """Sounds with their labels."""
+def _labelled(clips: Clips, y: Any) -> Sounds:
+    """Clips with their labels."""
     found = as_labels(y)
-    clips = sounds.clips
     if len(found) != len(clips):
         raise DataError(f"labels: found {len(found)} for {len(clips)} clips, expected one for each")
     rows = [item if isinstance(item, tuple) else () if item is None else (item,) for item in found]
@@ -373,12 +352,9 @@ def _labelled(sounds: Sounds, y: Any) -> Sounds:
     except TypeError:
         order = sorted(map(str, kinds))
     labels = tuple(tuple(map(str, row)) for row in rows)
-    types = {type(label).__name__ for label in kinds}
-    return replace(
-        sounds,
-        clips=clips.with_columns(labels=labels, classes=tuple(dict.fromkeys(order))),
-        label_kind=types.pop() if len(types) == 1 else "str",
-    )
+    values = {str(label): label for label in kinds if not isinstance(label, str)}
+    order = list(dict.fromkeys(order))
+    return Sounds(clips.with_columns(labels=labels, classes=tuple(order)), values=values)
 
 
 def _wave(item: Any, number: int) -> Wave:

@@ -23,13 +23,13 @@ from semisonic.classifier.simple import JUDGE, fit_scores
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, replacing, write_frame
 from semisonic.core.html import Result
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.core.text import percent_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.label_errors import Suspects, find_suspects
 from semisonic.evaluation.report.document import Number, Report, Verdict

@@ -20,7 +20,6 @@ import torch
 from markupsafe import Markup
 
 from semisonic.classifier import run_files
-from semisonic.classifier.calibration import decide_after_training
 from semisonic.classifier.config import (
     AUTO,
     DRAWN,
@@ -47,17 +46,19 @@ from semisonic.classifier.config import (
     resolve_auto,
     validation_share,
 )
-from semisonic.classifier.detection.learn import learn_events
+from semisonic.classifier.copies import clean_sounds, with_recordings
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
 from semisonic.classifier.pretrain import (
+    HELD_OUT,
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
     save_pretrained,
 )
-from semisonic.classifier.provenance import DataPart
+from semisonic.classifier.provenance import DataPart, recording_prints
 from semisonic.classifier.run_files import write_remarks
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.selection import (
@@ -98,11 +99,13 @@ from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
 from semisonic.core.progress import say
+from semisonic.core.seeds import generator
 from semisonic.core.text import bytes_text, count_text, percent_text, rough_duration
+from semisonic.data.cache import Key
 from semisonic.data.clips import Clips, join
 from semisonic.data.datasets.load import require_labels
-from semisonic.data.duplicates import clean_pool
-from semisonic.data.recordings import COPIES, known_recordings
+from semisonic.data.fingerprints import Fingerprint
+from semisonic.data.recordings import COPIES
 from semisonic.data.splits import hold_out, label_budget
 from semisonic.data.stores import SAMPLE_BYTES
 from semisonic.evaluation.metrics import summary
@@ -208,50 +211,6 @@ def unverified_apart(config: TrainConfig, clips: Clips, train: Rows) -> tuple[Ro
     return train[verified], train[~verified]
 
 
-def with_recordings(
-    sounds: Sounds,
-    group: str = AUTO,
-    *,
-    near: bool = True,
-    workers: int | None = None,
-    cache: Path | None = None,
-) -> tuple[Sounds, tuple[str, ...]]:
-    """Sounds of files with copies in one group, if recordings are not known; and a message.
-
-    Each array is its own recording unless ``groups`` is given.
-    """
-    if sounds.waves is not None:
-        return sounds, ()
-    found = known_recordings(sounds.clips, group, near=near, workers=workers, cache=cache)
-    return replace(sounds, clips=found.clips), found.notes
-
-
-def clean_sounds(
-    pool: Sounds,
-    known: Sounds,
-    apart: Clips | None = None,
-    *,
-    near: bool,
-    workers: int | None = None,
-) -> tuple[Sounds, tuple[str, ...]]:
-    """The pool without labels and, for files, without copies of known sounds; and a message.
-
-    Parameters
-    ----------
-    pool, known : Sounds
-    apart : Clips, optional
-        Clips that are tested or that validate: where pool and labelled sounds are of one set,
-        other clips of their recordings are left out, too.
-    """
-    if pool.waves is not None or known.waves is not None:
-        return replace(pool, clips=pool.clips.without_labels()), ()
-    clips = pool.clips
-    if apart is not None and clips.root.resolve() == apart.root.resolve():
-        clips = clips[~np.isin(clips.group, apart.group)]
-    clean = clean_pool(clips, known.clips, near=near, workers=workers)
-    return replace(pool, clips=clean.clips), tuple(clean.notes())
-
-
 @dataclass
 class TrainingJob:
     """A training with selected sounds and a resolved configuration.
@@ -309,18 +268,24 @@ class TrainingJob:
     start: PretrainedEncoder | SoundModel | None = None
     pretrained: PretrainOutcome | None = None
 
-    def parts(self, hashes_of: Callable[[Clips, str], Mapping[str, str]]) -> dict[str, Any]:
-        """The recordings of each role, by hashes of their content, for the model file.
+    def parts(
+        self,
+        hashes_of: Callable[[Clips, str], Mapping[str, str]],
+        prints_of: Callable[[Clips], Mapping[Key, Fingerprint]],
+    ) -> dict[str, Any]:
+        """The recordings of each role, by what they are known again, for the model file.
 
         Parameters
         ----------
         hashes_of : callable
             From clips and a role ("" or "pool") to the content hash of each file.
+        prints_of : callable
+            From labelled clips to their fingerprints.
         """
         clips = self.labelled.clips
         rows = {"training": np.union1d(self.train, self.noisy), "validation": self.validation}
-        hashes = hashes_of(clips, "")
-        parts = {role: DataPart.of(clips[of], hashes).to_dict() for role, of in rows.items()}
+        known = hashes_of(clips, ""), prints_of(clips)
+        parts = {role: DataPart.of(clips[of], *known).to_dict() for role, of in rows.items()}
         if self.pool is not None:
             pool = self.pool.clips
             parts["pretraining"] = DataPart.of(pool, hashes_of(pool, "pool")).to_dict()
@@ -377,7 +342,9 @@ class TrainingJob:
         if config.objective == NO_OBJECTIVE:
             return
         share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
-        kept, held = hold_out_recordings(prepared.clips, rows, share, self.seed)
+        kept, held = hold_out_recordings(
+            prepared.group, rows, share, generator(self.seed, HELD_OUT)
+        )
         self.pretrained = pretrain_encoder(
             self.config,
             prepared.features,
@@ -477,7 +444,9 @@ def select_job(
     if pool is not None and search_copies:
         known = labelled[np.union1d(chosen.used, chosen.test)] if len(chosen.test) else used
         apart = labelled.clips[np.concatenate([chosen.test, chosen.validation])]
-        pool, left_out = clean_sounds(pool, known, apart, near=near_copies, workers=workers)
+        pool, left_out = clean_sounds(
+            pool, known, apart, near=near_copies, workers=workers, cache=cache
+        )
         notes += left_out
     begins = FRESH if start is None else SYNTHETIC
     if isinstance(start, PretrainedEncoder):
@@ -722,7 +691,11 @@ def prepared_job(
     def hashes_of(clips: Clips, role: str) -> dict[str, str]:
         return run_files.record_data(run, clips, options.workers, role, cache)
 
-    parts = with_start(job.parts(hashes_of), options.encoder, run)
+    def prints_of(clips: Clips) -> dict[Key, Fingerprint]:
+        near = options.near_copies
+        return recording_prints(clips, workers=options.workers, cache=cache) if near else {}
+
+    parts = with_start(job.parts(hashes_of, prints_of), options.encoder, run)
     job.notes += published_note(options.encoder)
     job.prepare(
         cache,
@@ -844,10 +817,16 @@ def train(options: TrainOptions) -> TrainResult:
             folder=run.path("training"),
             start=job.start,
         )
-        if options.calibration == AUTO:
-            parts_of = outcome.model, job.prepared, job.data, job.labelled.clips
-            job.notes += (decide_after_training(*parts_of, job.config, job.seed),)
-        job.notes += (learn_events(outcome, job.data, seed=job.seed, device=options.device),)
+        job.notes += finish_training(
+            outcome,
+            job.prepared,
+            job.data,
+            job.labelled.clips,
+            job.config,
+            seed=job.seed,
+            device=options.device,
+            calibrate=options.calibration == AUTO,
+        )
         metrics = validate(run, outcome.model, job)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}

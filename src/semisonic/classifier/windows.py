@@ -1,9 +1,9 @@
 """Recordings as windows of the model's clip length, and the features of these.
 
 Windows start every ``hop``, and the last one ends with the recording, so every part is used and
-only the window of a short recording is padded. A remainder shorter than a tenth of a window is
-ignored: a clip of 5.02 s is one clip of 5 s. :func:`cut_clips` applies the rule to a table (for
-training), :func:`cut_stream` to samples as they come (for prediction).
+only the window of a short recording is padded (:func:`semisonic.data.windows.window_starts`). A
+clip of 5.02 s is one clip of 5 s. :func:`cut_clips` applies the rule to a table (for training),
+:func:`cut_stream` to samples as they come (for prediction).
 
 Samples go through the same steps as in training: decoded and resampled, rounded to 16 bits, padded
 to the clip length, log-mel of one clip at a time, rounded to float16. So a model gets the same
@@ -30,55 +30,14 @@ from numpy.typing import NDArray
 from semisonic.audio.checks import MIN_DURATION, is_silent, too_short
 from semisonic.audio.read import END_TOLERANCE, probe, read_blocks
 from semisonic.audio.resample import fit_length
-from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.errors import AudioError
 from semisonic.core.parallel import count_workers, hand_over
 from semisonic.data.cache import file_facts
 from semisonic.data.clips import Clips
 from semisonic.data.stores import as_stored
+from semisonic.data.windows import least_rest, window_starts
 from semisonic.features.frontend import Extractor, make_extractor
 from semisonic.features.options import MelOptions
-
-TOLERANCE = 0.1
-"""Share of a window; a shorter remainder of a recording gets no window."""
-
-
-def window_starts(
-    length: float, window: float, hop: float, *, rest: bool = True
-) -> NDArray[np.float64]:
-    """Where windows start in something of this length, all in one unit.
-
-    Parameters
-    ----------
-    length, window, hop : float
-    rest : bool
-        Add a window for the end of a recording, if it is long enough.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_windows,)
-
-    Raises
-    ------
-    OptionError
-        If the window or the hop is not positive.
-
-    Examples
-    --------
-    >>> window_starts(12.0, window=5.0, hop=5.0).tolist()
-    [0.0, 5.0, 7.0]
-    """
-    if not (window > 0 and hop > 0):
-        raise OptionError(
-            f"windows: found window {window:g} and hop {hop:g}, expected both above 0"
-        )
-    slack = TOLERANCE * window
-    if length <= window:
-        return np.zeros(1)
-    n_whole = 1 + int((length - window) / hop + 1e-9)
-    starts = np.arange(n_whole, dtype=np.float64) * hop
-    # With a hop longer than the window, what lies between two windows is skipped on purpose.
-    uncovered = length - (starts[-1] + window) - max(hop - window, 0.0)
-    return np.append(starts, length - window) if rest and uncovered > slack else starts
 
 
 @dataclass(frozen=True)
@@ -153,7 +112,7 @@ def cut_clips(
 
 
 def cut_stream(
-    blocks: Iterable[NDArray[np.float32]], n_window: int, n_hop: int
+    blocks: Iterable[NDArray[np.float32]], n_window: int, n_hop: int, sample_rate: float = 1.0
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Cut samples that come in blocks of any size; keep at most a block and a window.
 
@@ -162,6 +121,8 @@ def cut_stream(
     blocks : iterable of ndarray of float32, shape (n,)
     n_window, n_hop : int
         Samples.
+    sample_rate : float
+        Hz, as a rest of a few milliseconds is no window.
 
     Yields
     ------
@@ -175,7 +136,7 @@ def cut_stream(
     >>> [(start, len(wave)) for start, wave in cut_stream(blocks, n_window=3, n_hop=3)]
     [(0, 3), (3, 3), (4, 3)]
     """
-    cutter = WindowCutter(n_window, n_hop)
+    cutter = WindowCutter(n_window, n_hop, sample_rate)
     for block in blocks:
         yield from cutter.push(block)
     yield from cutter.finish()
@@ -184,8 +145,9 @@ def cut_stream(
 class WindowCutter:
     """What :func:`cut_stream` does, for samples that are pushed."""
 
-    def __init__(self, n_window: int, n_hop: int) -> None:
+    def __init__(self, n_window: int, n_hop: int, sample_rate: float = 1.0) -> None:
         self._n_window, self._n_hop = n_window, n_hop
+        self._least = least_rest(n_window, sample_rate)
         self._buffer = np.zeros(0, np.float32)
         # Sample numbers: of the buffer's first, of the next window, of the end of the last one.
         self._first = self._start = self._covered = 0
@@ -207,7 +169,7 @@ class WindowCutter:
         total = self._first + len(self._buffer)
         left_out = max(self._n_hop - self._n_window, 0) if self._covered else 0
         uncovered = total - self._covered - left_out
-        if total and (not self._covered or uncovered > TOLERANCE * self._n_window):
+        if total and (not self._covered or uncovered > self._least):
             last = max(0, total - self._n_window)
             yield last, self._buffer[last - self._first :]
         self._buffer = np.zeros(0, np.float32)
@@ -379,7 +341,7 @@ def windows_of_waves(waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> I
     """As :func:`stream_windows`, of samples in memory at ``mel.sample_rate``; none is too short."""
     extractor = make_extractor(mel)
     for row, wave in enumerate(waves):
-        cut = cut_stream([wave], mel.n_samples, mel.n_samples)
+        cut = cut_stream([wave], mel.n_samples, mel.n_samples, mel.sample_rate)
         yield from _windows(row, cut, 0.0, mel, extractor)
 
 
@@ -394,7 +356,7 @@ def _windows_of_file(
             path, block_time=mel.duration, sample_rate=rate, start_time=begin, end_time=end
         )
         n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
-        for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
+        for start, wave in cut_stream(blocks, mel.n_samples, n_hop, rate):
             if len(wave) < MIN_DURATION * rate:  # the reason in words, as training gives it
                 info = probe(path)
                 last = info.n_samples if math.isnan(end) else round(end * info.sample_rate)

@@ -422,9 +422,6 @@ def scan(
     near_copies: bool = option(
         True, "find copies that were cut or encoded again, not only identical files"
     ),
-    near_most: int = option(
-        5000, "do not search for near copies if there are more recordings than this", minimum=0
-    ),
     thumbnails: int = option(
         24, "recordings on the page with a spectrogram and a player", minimum=0, maximum=200
     ),
@@ -449,7 +446,6 @@ def scan(
         group=group,
         silence_db=silence_db,
         near_copies=near_copies,
-        near_most=near_most,
         thumbnails=thumbnails,
         workers=workers,
     )

@@ -56,22 +56,37 @@ def run(options: RunOptions, session: Session) -> Status:
     result = run_recipe(options)
     session.say(result.summary())
     if result.model is not None:
-        _predict(result, result.model, session)
+        _show_model(result, result.model, options, session)
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 
-def _predict(result: RunResult, model: Path, session: Session) -> None:
-    """Show what the trained model predicts for a few clips of its test fold."""
+def _show_model(result: RunResult, file: Path, options: RunOptions, session: Session) -> None:
+    """Show what the trained model makes of a few test clips, and of a minute mixed from others."""
+    from semisonic.classifier.detection.detect import run_detect
     from semisonic.classifier.model_file import open_model
+    from semisonic.classifier.options import EventOptions
     from semisonic.classifier.predict import predict_files
     from semisonic.core import progress
+    from semisonic.experiments.minute import write_minute
 
     progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
     n_clips = count_text(len(truth), "clip")
     session.say(f"\nThe trained model on {n_clips} that it was not trained on: {', '.join(truth)}")
-    session.say(predict_files(open_model(model), result.examples).summary())
-    session.say(f"next: semisonic predict {model} RECORDINGS")
+    model = open_model(file)
+    session.say(predict_files(model, result.examples).summary())
+    folder = file.parent / "minute"
+    if not model.multi_label:
+        recording, table = write_minute(
+            result.tested, folder, model.mel.sample_rate, seed=options.seed
+        )
+        found = run_detect(
+            file, [recording], folder / "found", EventOptions(), truth=table, device=options.device
+        )
+        session.say("\nEvents in a minute of sound, mixed from clips that it was not trained on:")
+        session.say(found.summary())
+        session.say(f"the page with the events: {folder / 'found' / 'detections.html'}")
+    session.say(f"next: semisonic predict {file.parent} RECORDINGS")
 
 
 def _run_plan(options: RunOptions, session: Session) -> Status:

@@ -43,9 +43,9 @@ def predict(
         None, "CSV file to write; the same command continues an interrupted run"
     ),
     top: int = option(3, "number of best classes in each row", minimum=1),
-    unknown: bool = option(False, "answer 'unknown' for sounds of none of the model's classes"),
+    unknown: bool = option(False, "answer '(unknown)' for sounds of none of the model's classes"),
     threshold: str | None = option(
-        None, "answer 'unknown' below this score; auto: the model's threshold of each class"
+        None, "answer '(unknown)' below this score; auto: the model's threshold of each class"
     ),
     windows: bool = option(False, "write one row per window instead of one per file"),
     hop: float | None = option(

@@ -17,6 +17,7 @@ from semisonic.cli.parser import Session, Status, common_options, ending_option
 from semisonic.core.errors import SemisonicError, is_of_memory
 from semisonic.core.files import why_unwritable
 from semisonic.core.options import nearest
+from semisonic.core.text import visible
 
 # A verb is named by the module that it lies in, which is imported when the verb is called, so that
 # ``semisonic --help`` is there at once. Its function has its name, for ``data info`` data_info.
@@ -180,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Status.WRONG_USE
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "semisonic"
-        click.echo(f"{path}: {error.format_message()}\nSee '{path} --help'.", err=True)
+        message = f"{path}: {error.format_message()}\nSee '{path} --help'."
+        click.echo(visible(message), err=True)
         return Status.WRONG_USE
     except (KeyboardInterrupt, click.Abort):
         advice = " The same command continues where it stopped." if session.resumes else ""
@@ -193,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if session.traceback:
             traceback.print_exc()
         status, text = _told(error, session)
-        click.echo(f"semisonic: {text}", err=True)
+        click.echo(visible(f"semisonic: {text}"), err=True)
         return status
 
 

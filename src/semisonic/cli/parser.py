@@ -34,6 +34,7 @@ from semisonic.core.options import (
     nearest,
     toml_value,
 )
+from semisonic.core.text import visible
 
 FAILURES_SHOWN = 10
 
@@ -86,12 +87,12 @@ class Session:
 
     def say(self, text: str = "") -> None:
         """Print a line of the answer."""
-        click.echo(text)
+        click.echo(visible(text))
 
     def note(self, text: str) -> None:
         """Print a remark on standard error; not with ``-q``."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(visible(text), err=True)
 
     def tell_cache(self) -> None:
         """Print the size of the run folder's cache, if there is one."""
@@ -125,11 +126,18 @@ class Session:
         click.echo(f"{len(failures)} {things} could not be used:", err=True)
         for file, reason in failures[:FAILURES_SHOWN]:
             # Some reasons repeat the file's name in front.
-            click.echo(f"  {file}: {reason.removeprefix(f'{file}: ')}", err=True)
+            click.echo(visible(f"  {file}: {reason.removeprefix(f'{file}: ')}"), err=True)
         if len(failures) > FAILURES_SHOWN:
             rest = f"  and {len(failures) - FAILURES_SHOWN} more"
             click.echo(f"{rest}, all in {listed_in}" if listed_in else rest, err=True)
         return Status.SOME_FAILED
+
+
+class _Calm(logging.Formatter):
+    """Messages alone, as a terminal can show them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def _speak(level: int) -> None:
@@ -139,9 +147,11 @@ def _speak(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.of_command = True  # type: ignore[attr-defined]
     handler.setLevel(level)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    # The run folder logs what ended a run, with the way there. The command says it itself.
-    handler.addFilter(lambda record: not (record.name == "semisonic" and record.levelno >= 40))
+    handler.setFormatter(_Calm("%(message)s"))
+    # The run folder logs traces, and what ended a run. The command says it itself.
+    handler.addFilter(
+        lambda one: not one.exc_info and not (one.name == "semisonic" and one.levelno >= 40)
+    )
     logger.addHandler(handler)
     logger.setLevel(min(logging.INFO, logger.level or logging.INFO))
 

@@ -226,7 +226,7 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
     """Calibrate a classifier's scores on clips that it was not trained on.
 
     Writes a new model into the run folder: its scores are calibrated, each class has a threshold,
-    and it can answer 'unknown' for sounds of none of its classes. The report shows the results,
+    and it can answer '(unknown)' for sounds of none of its classes. The report shows the results,
     and the classes with too few clips. The original model is not changed.
     """
     options = begin(options, session)

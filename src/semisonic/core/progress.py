@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from semisonic.core.text import visible
+
 T = TypeVar("T")
 Listener = Callable[[str, int, int | None, float | None], None]
 """Takes the label of a bar, its progress, the total (None if unknown) and the seconds left (None if
@@ -92,7 +94,7 @@ def bar(
 def say(text: str) -> None:
     """Write a line above the bars, if bars are shown."""
     if _shown:
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(visible(text), file=sys.stderr)
 
 
 def track(

@@ -6,6 +6,7 @@ A value is rounded once, at the end.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,24 @@ def count_text(n: int, one: str, many: str = "") -> str:
     '2 copies'
     """
     return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
+
+
+def visible(text: str) -> str:
+    """A text for a terminal: what would steer it is shown instead.
+
+    Names of files and classes may hold anything, also what clears a screen.
+
+    Examples
+    --------
+    >>> visible("dog\x1b[2J")
+    'dog\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c
+        for c in text
+    )
 
 
 def first_few(names: Sequence[str], n: int = 5, mark: str = ", ") -> str:

@@ -492,7 +492,7 @@ def file_facts(
     """
     facts: list[Fact | None] = [None] * len(files)
     versions: dict[int, Version] = {}
-    with _fact_table(cache, clips.root, what) as table:
+    with fact_table(cache, clips.root, what) as table:
         for i, file in enumerate(files if table is not None else ()):
             with suppress(OSError):  # whoever opens it says why
                 versions[i] = stamp_of(clips.root / file)
@@ -514,7 +514,7 @@ def file_facts(
 
 
 @contextmanager
-def _fact_table(cache: Path | None, root: Path, what: str) -> Iterator[KeyTable | None]:
+def fact_table(cache: Path | None, root: Path, what: str) -> Iterator[KeyTable | None]:
     """The table of facts; None without a folder, or while another process writes to it."""
     if cache is None:
         yield None

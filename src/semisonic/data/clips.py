@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from semisonic.audio.remote import path_text
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import LABEL_SEPARATOR, class_name, name_fault
 from semisonic.core.options import nearest
-from semisonic.data.label_names import LABEL_SEPARATOR, class_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +88,7 @@ class Clips:
         for column in (*_COLUMNS, "labels"):
             if (found := len(getattr(self, column))) != n:
                 raise DataError(f"{name}: column '{column}' has {found} rows, expected {n}")
+        self._name_classes()
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
         if len(self._class_index) != len(self.classes):
             raise DataError(f"{name}: found a class name twice, expected once")
@@ -105,6 +106,22 @@ class Clips:
             )
         if unknown := {label for row in self.labels for label in row} - set(self.classes):
             raise DataError(f"{name}: labels without a class: {', '.join(sorted(unknown))}")
+
+    def _name_classes(self) -> None:
+        """Bring names of classes to their normal form; DataError for what cannot be a name."""
+        for given in self.classes:
+            if fault := name_fault(class_name(given)):
+                rows = (row for row, labels in enumerate(self.labels) if given in labels)
+                where = next((f", {self.file[row]}" for row in rows), "")
+                raise DataError(f"clip table '{self.name}'{where}: {fault}")
+        if all(class_name(given) == given for given in self.classes):
+            return
+        labels = tuple(tuple(dict.fromkeys(map(class_name, row))) for row in self.labels)
+        classes = tuple(dict.fromkeys(map(class_name, self.classes)))
+        if list(self.classes) == sorted(self.classes):
+            classes = tuple(sorted(classes))
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "classes", classes)
 
     @classmethod
     def from_rows(
@@ -148,7 +165,7 @@ class Clips:
         ['a.wav@0.000-2.000', 'b.wav']
         """
         table = sorted(rows, key=_place)
-        labels = tuple(map(_labels_of, table))
+        labels = tuple(_as_labels(row.get("labels", ())) for row in table)
         if classes is None:
             classes = sorted({label for row in labels for label in row})
         end = [row.get("end_time") for row in table]
@@ -160,7 +177,7 @@ class Clips:
             labels=labels,
             group=np.array([str(row.get("group") or row["file"]) for row in table], np.str_),
             fold=np.array([int(row.get("fold", 0)) for row in table], np.int64),
-            classes=tuple(dict.fromkeys(map(class_name, classes))),
+            classes=tuple(classes),
             name=name,
             notes=tuple(notes),
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
@@ -339,13 +356,10 @@ def _place(row: dict[str, Any]) -> tuple[str, float, float]:
     return str(row["file"]).replace("\\", "/"), float(row.get("start_time", 0.0)), last
 
 
-def _labels_of(row: dict[str, Any]) -> tuple[str, ...]:
-    value = row.get("labels", ())
-    given = [value] if isinstance(value, str) else map(str, value)
-    try:
-        return tuple(dict.fromkeys(class_name(label) for label in given if label))
-    except ValueError as error:
-        raise DataError(f"{row['file']}: {error}") from error
+def _as_labels(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(dict.fromkeys(str(label) for label in value))
 
 
 # Two tables as one, and a pool without the clips of another table.

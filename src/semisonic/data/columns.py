@@ -511,7 +511,7 @@ def _check_names(
 ) -> None:
     """Raise an error for scores, or whole regions, in the place of labels."""
     cells = [row[label] for row in rows if row[label]]
-    nested = next((cell for cell in cells if re.match(r"\[?\s*\{", cell)), "")
+    nested = next((c for c in cells if re.match(r"\[?\s*\{.*\}", c, re.S)), "")
     if nested:
         raise DataError(
             f"{where}: the column '{written[label]}' has nested values such as "

@@ -32,6 +32,7 @@ import numpy as np
 import pandas as pd
 
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import class_name
 from semisonic.core.options import check
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_TYPES, Clips
@@ -79,6 +80,7 @@ def make_events(rows: Iterable[Mapping[Any, Any]]) -> Events:
             )
         else:
             columns[name] = text_column(map(str, values))
+    columns["label"] = text_column(map(class_name, columns["label"]))
     columns["file"] = text_column(file.replace("\\", "/") for file in columns["file"])
     events = pd.DataFrame(columns)
     for i, row in enumerate(events.to_dict("records")):
@@ -279,7 +281,7 @@ def label_windows(
     Returns
     -------
     Clips
-        The last window of a recording may be shorter, down to half the length.
+        The last window ends with the recording; one of a shorter recording is as long as that.
 
     Raises
     ------

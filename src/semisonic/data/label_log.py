@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import parse_json
+from semisonic.core.label_names import class_name, name_fault
 from semisonic.data.clips import Clips
 from semisonic.data.events import (
     BACKGROUND,
@@ -33,7 +35,6 @@ from semisonic.data.events import (
     make_events,
     segment_key,
 )
-from semisonic.data.label_names import LABEL_SEPARATOR, is_unreadable
 
 HEADER = "semisonic label log"
 FORMAT = 1
@@ -41,6 +42,8 @@ NONE_HEARD, PASSED_OVER = "-", "?"
 """Marks in the column ``label`` of a table: none of the classes is present; uncertain."""
 MOST_LABELS = 100
 """Most labels per answer."""
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text that follows."""
 
 
@@ -161,7 +164,7 @@ class LabelEntry(Segment):
             return cls(
                 **texts,  # type: ignore[arg-type]
                 **{name: float(value) for name, value in times.items()},  # type: ignore[arg-type]
-                labels=tuple(dict.fromkeys(str(label).strip() for label in labels)),
+                labels=tuple(dict.fromkeys(class_name(str(label)) for label in labels)),
                 more=found,
             )
         except TypeError as error:
@@ -193,7 +196,7 @@ def _fault(entry: LabelEntry) -> str:
         return f"found {len(entry.labels)} labels, expected {MOST_LABELS} at most"
     if reason := next(filter(None, map(label_fault, entry.labels)), ""):
         return reason
-    if is_unreadable(entry.annotator):
+    if _unreadable(entry.annotator):
         return f"found the name {entry.annotator!r}, expected readable characters in UTF-8"
     if entry.presence == POSITIVE and not entry.labels:
         return (
@@ -205,18 +208,12 @@ def _fault(entry: LabelEntry) -> str:
 
 def label_fault(label: str) -> str:
     """Why a text cannot be a label; empty if it can."""
-    if not label:
-        return "found a label without a name"
     if label in (NONE_HEARD, PASSED_OVER):
         return (
             f"found the label '{label}', which in a table of answers means "
             f"{'none of the classes' if label == NONE_HEARD else 'uncertain'}; choose another"
         )
-    if LABEL_SEPARATOR in label:
-        return f"found the label '{label}', but '{LABEL_SEPARATOR}' separates labels; leave it out"
-    if is_unreadable(label):
-        return f"found the label {label!r}, expected readable characters in UTF-8"
-    return ""
+    return name_fault(label)
 
 
 def spelling(label: str) -> str:
@@ -228,6 +225,11 @@ def spelling(label: str) -> str:
     True
     """
     return "".join(label.split()).casefold()
+
+
+def _unreadable(text: str) -> bool:
+    """Whether a text has characters that are invisible, break lines or change text direction."""
+    return any(unicodedata.category(c) in _CONTROLS or c in _TURNING for c in text)
 
 
 def now() -> str:

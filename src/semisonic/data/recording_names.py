@@ -8,6 +8,7 @@ Names of these recorders are known:
   the user has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
   and ``$`` between date and time when the clock was set by GPS.
 - Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``.
+- BirdNET-Pi: ``Eurasian_Wren-85-2024-05-01-birdnet-06:30:15.mp3``.
 - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
 
@@ -33,7 +34,8 @@ _FORMS = tuple(
     for form in (
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)[_T$-](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)"
         r"(?:\.\d{1,6})?(?!\d)" + _ZONE,
-        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)[ _T-]{1,2}"
+        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)"
+        r"(?:[ _T-]{1,2}|(?P<pi>-birdnet-(?:RTSP_\d+-)?))"
         r"(?P<H>\d\d)(?P<e>[-_.:])(?P<M>\d\d)(?P=e)(?P<S>\d\d)(?:\.\d{1,6})?(?!\d)" + _ZONE,
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)(?!\d)" + _ZONE,
     )
@@ -46,6 +48,7 @@ _HEX = re.compile(r"^[0-9A-F]{8}$")
 _EARLIEST_HEX, _LATEST_HEX = 0x50000000, 0x7FFFFFFF  # 2012 to 2038
 _FIRST_YEAR, _LAST_YEAR = 1990, 2099
 
+_TELLING = re.compile(r"\d{5}")
 _CHANNEL = re.compile(r"_(?:0\+1|0\+0|1\+1|_[01]_)$")
 _SERIAL = re.compile(r"^(?:[0-9A-F]{16}|(?:S4A|S4U|SMM|SMA|SMU|SM3)\d{5})$")
 _NO_SITE = frozenset(
@@ -106,7 +109,8 @@ def read_name(file: str) -> RecorderInfo:
         for found in form.finditer(stem):
             time = _time(found)
             if time is not None:
-                return _with_prefix(time, stem[: found.start()])
+                is_species = found.groupdict().get("pi")  # and its score, before the date
+                return _with_prefix(time, "" if is_species else stem[: found.start()])
     return RecorderInfo()
 
 
@@ -170,6 +174,34 @@ def day_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str
         return ""
     site = site_of(file, name, class_folders=class_folders)
     return f"{site} {name.recorded_at.date().isoformat()}".strip()
+
+
+def lasting_names(clips: Clips) -> list[tuple[str, ...]]:
+    """For each clip the names by which its recording can be known in other data sets; maybe none.
+
+    A group that the data set or the user named is known by this name. Otherwise names of recorders
+    tell the site with the day, and with the night (from noon to noon), and any name with five
+    digits in a row, as ids and dates have, is that of a recording. ``01.wav`` is none.
+
+    Examples
+    --------
+    >>> rows = [{"file": "20240601_233000.WAV"}, {"file": "dog-30226-A.ogg"}, {"file": "dog 1.wav"}]
+    >>> lasting_names(Clips.from_rows("sounds", rows))
+    [('2024-06-01', 'night of 2024-06-01'), (), ('dog-30226-A',)]
+    """
+    files = clips.file.tolist()
+    found: list[tuple[str, ...]] = []
+    for file, group, name in zip(files, clips.group.tolist(), read_names(files), strict=True):
+        if group != file:
+            found.append((group,))
+        elif name.recorded_at is not None:
+            evening = name.recorded_at - timedelta(hours=12)
+            night = f"{site_of(file, name)} night of {evening.date().isoformat()}"
+            found.append((day_of(file, name), night.strip()))
+        else:
+            stem = _stem(file)
+            found.append((stem,) if _TELLING.search(stem) else ())
+    return found
 
 
 def _with_prefix(time: datetime, before: str) -> RecorderInfo:

@@ -19,7 +19,7 @@ from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.seeds import derive
 from semisonic.data.cache import clip_keys, file_stamps
 from semisonic.data.clips import Clips
-from semisonic.data.duplicates import NEAR_MOST, find_duplicates, group_duplicates
+from semisonic.data.duplicates import find_duplicates, group_duplicates
 from semisonic.data.recording_names import suggest_recordings
 
 
@@ -101,7 +101,7 @@ COPIES = "copies"
 """Value of ``group``: recordings as in the data set, with copies in one recording."""
 AUTO = "auto"
 
-_VERSION = 1
+_VERSION = 2
 """Increase this when the search gives another result for the same files."""
 
 
@@ -165,15 +165,8 @@ def known_recordings(
     bare = unnamed(clips)
     if group not in (AUTO, COPIES) or (group == AUTO and not bare.any()):
         return KnownRecordings(clips)
-    notes = []
-    if near and group == AUTO and len(clips) > NEAR_MOST:
-        near = False
-        notes.append(
-            f"{len(clips)} clips were compared by their bytes only, as comparing the sound of "
-            f"more than {NEAR_MOST} takes long; the option 'group' set to '{COPIES}' does it."
-        )
     found = copies_together(clips, near=near, workers=workers, cache=cache)
-    return KnownRecordings(found.clips, (*found.notes, *notes, *unnamed_note(clips, group)))
+    return KnownRecordings(found.clips, (*found.notes, *unnamed_note(clips, group)))
 
 
 def copies_together(
@@ -199,7 +192,7 @@ def copies_together(
             stored["pairs"],
         )
     else:
-        pairs = find_duplicates(clips, near=near, workers=workers)
+        pairs = find_duplicates(clips, near=near, workers=workers, cache=cache)
         n_pairs = sum(clips.group[p.first_row] != clips.group[p.second_row] for p in pairs)
         merged = group_duplicates(clips, pairs)
         if file is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import zlib
-from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,28 +21,20 @@ from scipy.fft import rfft
 from semisonic.audio.checks import LevelMeter, decibel, problems_of
 from semisonic.audio.find import OTHER_SUFFIXES, advice, find_audio
 from semisonic.audio.read import BLOCK, AudioInfo, AudioReader
-from semisonic.audio.resample import resample
+from semisonic.audio.resample import LiveResampler
 from semisonic.audio.wave_texts import wave_texts
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest, write_csv
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import bar
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
-from semisonic.data.duplicates import (
-    MAX_DURATION,
-    N_BANDS,
-    NEAR_MOST,
-    SAMPLE_RATE,
-    Duplicate,
-    find_duplicates,
-    fingerprint,
-    group_duplicates,
-)
+from semisonic.data.duplicates import Duplicate, find_duplicates, group_duplicates
 from semisonic.data.events import text_column
-from semisonic.data.label_names import LABEL_SEPARATOR
+from semisonic.data.fingerprints import SAMPLE_RATE, Fingerprint, Fingerprinter
 from semisonic.data.recording_names import (
     RecorderInfo,
     groups_of,
@@ -56,18 +46,15 @@ from semisonic.data.recording_names import (
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import GROUPS, Summary, describe
 
-REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
+REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel", "opposite phase")
 """The keywords at the start of remarks."""
 
 SILENCE_DB = -60.0
 
-LEAST_SCORE = 0.25
-"""Pairs with a lower score share only a tone or a second of sound, as different recordings may."""
-
 CLOCK_SET = datetime(2001, 1, 1)
 """Earlier times are from a clock that was never set: many begin with the year 2000."""
 
-VERSION = 4
+VERSION = 5
 """Increase this when the same file would be measured differently."""
 
 
@@ -111,12 +98,9 @@ def scan(
     group: str = "auto",
     silence_db: float = SILENCE_DB,
     near_copies: bool = True,
-    near_most: int = NEAR_MOST,
     workers: int | None = None,
 ) -> Scan:
     """Scan all recordings below a folder; decode each once.
-
-    Only the starts of recordings that may be copies are read again, for comparison.
 
     Parameters
     ----------
@@ -135,8 +119,6 @@ def scan(
         RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
     near_copies : bool
         Also find copies of the same sound, not only of the same bytes.
-    near_most : int
-        More files than this are not compared by their sound; a note says so.
     workers : int, optional
         Threads; by default as many as there are processors.
 
@@ -223,14 +205,9 @@ def scan(
         notes=read.notes if read else (),
     )
     whole = np.flatnonzero(recordings["damage"] == "").tolist()
-    near = near_copies and len(whole) <= near_most
-    if near_copies and not near:
-        notes.append(
-            f"{len(whole)} recordings were compared by their bytes only, as the search for cut "
-            f"or re-encoded copies among more than {near_most} takes long; --near-most "
-            f"{len(whole)} does it"
-        )
-    prints = {row: unpack(recordings["print"][row]) for row in whole} if near else None
+    prints = None
+    if near_copies:
+        prints = {row: Fingerprint.unpacked(recordings["print"][row]) for row in whole}
     duplicates = _copies(clips, recordings, prints, workers, notes)
     if group == COPIES:
         clips = group_duplicates(clips, duplicates)
@@ -295,7 +272,7 @@ def _read_labels(
 def _copies(
     clips: Clips,
     recordings: pd.DataFrame,
-    prints: dict[int, NDArray[np.int8]] | None,
+    prints: dict[int, Fingerprint] | None,
     workers: int | None,
     notes: list[str],
 ) -> list[Duplicate]:
@@ -303,18 +280,12 @@ def _copies(
     found = find_duplicates(clips, near=prints is not None, prints=prints, workers=workers)
     silent = frozenset(REMARKS[:2])
     audible = [pair for pair in found if not silent & recordings["odd"][pair.first_row]]
-    duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
     if len(audible) < len(found):
         notes.append(
             f"silent recordings with the same bytes as another: {len(found) - len(audible)}; "
             "they do not count as copies"
         )
-    if len(duplicates) < len(audible):
-        notes.append(
-            "pairs of recordings that have only about a second of sound in common: "
-            f"{len(audible) - len(duplicates)}; 'semisonic data check' lists them"
-        )
-    return duplicates
+    return audible
 
 
 def _measure_files(
@@ -511,8 +482,7 @@ def measure(
         sound, in steps of a 64th of half the rate; ``remarks`` (see
         :func:`semisonic.audio.checks.problems`); ``damage``, why it can be used only in part, or
         empty; ``recorded_at`` (ISO 8601), ``time_source``, ``device``, ``model``, ``latitude``,
-        ``longitude`` as the file gives them; ``print``, the packed fingerprint of the first 30 s
-        (:func:`unpack`).
+        ``longitude`` as the file gives them; ``print``, the packed fingerprint.
 
     Raises
     ------
@@ -527,7 +497,7 @@ def measure(
         n_block = n_frame * max(1, BLOCK // n_frame)
         levels = [LevelMeter() for _ in range(info.n_channels)]
         bandwidth = _Bandwidth(rate, info.n_samples, n_block)
-        start, n_start = [np.zeros(0, np.float32)], round(MAX_DURATION * rate)
+        resampler, prints = LiveResampler(rate, SAMPLE_RATE), Fingerprinter()
         n_silent, damage = 0, info.damage
         try:
             for block in source.channel_blocks(n_block):
@@ -538,16 +508,17 @@ def measure(
                 if any(level.n_bad for level in levels):
                     block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
                 n_silent += _silent_samples(block, n_frame, 10.0 ** (silence_db / 10))
-                mono = block[0] if len(block) == 1 else block.mean(axis=0)
+                mono = source.mono(block)
                 bandwidth.add(mono)
-                if n_start > 0:
-                    start.append(np.array(mono[:n_start], np.float32))
-                    n_start -= len(mono)
+                prints.add(resampler.push(mono))
         except AudioError as error:
             if not levels[0].n:
                 raise
             damage = damage or error.reason
-    remarks = _remarks(levels, rate)
+        prints.add(resampler.finish())
+        remarks = _remarks(levels, rate)
+        if source.has_opposite_phase():
+            remarks.append("opposite phase: two channels cancel each other; the first is used")
     bad = [text for text in remarks if text.startswith(_UNUSABLE)]
     texts = read_texts(wave_texts(path))
     return {
@@ -571,18 +542,8 @@ def measure(
         "model": texts.model,
         "latitude": texts.latitude,
         "longitude": texts.longitude,
-        "print": pack(fingerprint(resample(np.concatenate(start), rate, SAMPLE_RATE))),
+        "print": prints.finish().packed(),
     }
-
-
-def pack(signs: NDArray[np.int8]) -> str:
-    """A fingerprint, shape (frame, band), as text for a journal."""
-    return b64encode(zlib.compress(signs.tobytes())).decode("ascii")
-
-
-def unpack(text: str) -> NDArray[np.int8]:
-    """The inverse of :func:`pack`."""
-    return np.frombuffer(zlib.decompress(b64decode(text)), np.int8).reshape(-1, N_BANDS)
 
 
 class _Bandwidth:

@@ -14,9 +14,62 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine, in_order
 from semisonic.core.progress import bar
 from semisonic.data.clips import Clips
 
+LEAST_REST, LEAST_SHARE = 0.05, 0.1
+"""Seconds, and share of a window, of a rest that gets no window of its own: the smaller counts."""
 _TOLERANCE = 1e-6  # seconds
 HEADERS, HEADERS_AFAR = 8, 256
 """Headers per call of a thread, and per call on a cluster."""
+
+
+def least_rest(window: float, per_second: float = 1.0) -> float:
+    """The longest rest of a recording that gets no window of its own.
+
+    Parameters
+    ----------
+    window : float
+        Its length, in the unit of the result.
+    per_second : float
+        That unit: 1 for seconds, the sample rate for samples.
+    """
+    return min(LEAST_SHARE * window, LEAST_REST * per_second)
+
+
+def window_starts(
+    length: float, window: float, hop: float, *, rest: bool = True
+) -> NDArray[np.float64]:
+    """Where windows start in something of this length, in seconds: the last one ends with it.
+
+    Parameters
+    ----------
+    length, window, hop : float
+    rest : bool
+        Add a window for the end of a recording, if it is long enough.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_windows,)
+
+    Raises
+    ------
+    OptionError
+        If the window or the hop is not positive.
+
+    Examples
+    --------
+    >>> window_starts(12.0, window=5.0, hop=5.0).tolist()
+    [0.0, 5.0, 7.0]
+    """
+    for name, value in (("duration", window), ("hop", hop)):
+        if not (np.isfinite(value) and value > 0):
+            raise OptionError(f"{name} of windows: found {value} s, expected more than 0 s")
+    if not length > window:  # or not known
+        return np.zeros(1)
+    n_whole = 1 + int((length - window) / hop + 1e-9)
+    starts = np.arange(n_whole, dtype=np.float64) * hop
+    # With a hop longer than the window, what lies between two windows is skipped on purpose.
+    uncovered = length - (starts[-1] + window) - max(hop - window, 0.0)
+    has_rest = rest and uncovered > least_rest(window) + _TOLERANCE
+    return np.append(starts, length - window) if has_rest else starts
 
 
 def windows(
@@ -24,9 +77,9 @@ def windows(
 ) -> Clips:
     """Cut clips into windows of one length.
 
-    The last window of a clip may be shorter: it is kept if it has at least half the duration (and
-    ends after the window before it). A clip that is not longer than one window stays whole. So
-    does a file whose header cannot be read, so that reading it gives the error.
+    The last window of a clip ends with it, and overlaps the one before if need be. A clip that is
+    not longer than one window stays whole. So does a file whose header cannot be read, so that
+    reading it gives the error.
 
     Parameters
     ----------
@@ -52,20 +105,15 @@ def windows(
         When the duration or the hop is not more than 0.
     """
     step = duration if hop is None else hop
-    for name, value in (("duration", duration), ("hop", step)):
-        if not (np.isfinite(value) and value > 0):
-            raise OptionError(f"{name} of windows: found {value} s, expected more than 0 s")
     length = clip_durations(clips, workers=workers)
-    is_long = length > duration + _TOLERANCE  # never where it is not known
-    n = np.where(is_long, (length - duration + _TOLERANCE) // step + 1, 1)
-    rest = length - n * step  # behind the start of the next window
-    covered = (n - 1) * step + duration >= length - _TOLERANCE
-    n += is_long & ~covered & (rest >= duration / 2 - _TOLERANCE)
-    n = n.astype(np.int64)
-    rows = np.repeat(np.arange(len(clips)), n)
-    first = (np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)) * step
+    found = [window_starts(one, duration, step) for one in length.tolist()]
+    window_starts(0.0, duration, step)  # wrong options are errors without a clip, too
+    counts = np.array([len(starts) for starts in found], np.int64)
+    rows = np.repeat(np.arange(len(clips)), counts)
+    first, is_last = np.concatenate([*found, np.zeros(0)]), np.zeros(len(rows), np.bool_)
+    is_last[np.cumsum(counts) - 1] = True
     # The end of the clip keeps its own name: NaN is the end of the file.
-    is_last = ~(first + duration < length[rows] - _TOLERANCE)
+    is_last &= ~(first + duration < length[rows] - least_rest(duration) - _TOLERANCE)
     start, end = clips.start_time[rows] + first, clips.end_time[rows]
     end = np.where(is_last, end, start + duration)
     return clips[rows].with_columns(start_time=start, end_time=end)

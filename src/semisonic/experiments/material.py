@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from semisonic.audio.write import write
@@ -25,6 +25,7 @@ from semisonic.classifier.config import (
     SegmentOptions,
 )
 from semisonic.classifier.prepare import SILENT, FrontOptions, Prepared, prepare, without_silence
+from semisonic.classifier.scoring import audible_windows
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, one_torch_thread
@@ -181,12 +182,15 @@ class FeatureTable:
     """Features of one front end as worker processes share them: a file, no array.
 
     ``source`` tells for each row of features the row of the joined table it belongs to, -1 for
-    none; ``copy_of`` the labelled clip that it is a changed copy of, -1 for none.
+    none; ``copy_of`` the labelled clip that it is a changed copy of, -1 for none;
+    ``is_silent`` whether it has only silence; ``group`` the recording.
     """
 
     features: FeatureStore | OnTheFlyFeatures
     source: NDArray[np.int64]
     copy_of: NDArray[np.int64]
+    is_silent: NDArray[np.bool_]
+    group: NDArray[Any]
 
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
@@ -197,11 +201,22 @@ class FeatureTable:
                 "features of a table of files"
             )
         no_copies = np.full(len(prepared), -1, np.int64)
-        return cls(prepared.features, prepared.source, no_copies)
+        return cls(
+            prepared.features, prepared.source, no_copies, prepared.is_silent, prepared.group
+        )
 
     def rows_of(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of features that belong to some rows of the joined table."""
         return np.flatnonzero(np.isin(self.source, source_rows))
+
+    def n_clips(self, rows: ArrayLike) -> int:
+        """How many rows of the joined table some rows of features come from."""
+        return len(np.unique(self.source[np.asarray(rows, np.int64)]))
+
+    def scored_rows(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those that count in the scores of their clips, as in ``evaluate`` and ``predict``."""
+        rows = self.rows_of(source_rows)
+        return rows[audible_windows(self.is_silent[rows], self.source[rows])]
 
     def with_copies(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The same and the rows of their changed copies, which are for training only."""

@@ -32,6 +32,7 @@ from semisonic.classifier.config import (
     MethodOptions,
     resolve_auto,
 )
+from semisonic.classifier.pretrain import hold_out_recordings
 from semisonic.classifier.simple import CLASSIFIERS, MEL
 from semisonic.classifier.train import HELD_OUT_SHARE
 from semisonic.core.errors import OptionError
@@ -260,7 +261,10 @@ def make_plan(
             known = np.isin(pool.group, labelled.group[split.test]) & (not transductive)
             parts = [split.train, np.flatnonzero(~known) + len(labelled)]
             parts += [split.test] if transductive else []
-            to_pretrain = _hold_out(np.concatenate(parts), joined_groups, seed_of_turn, split.fold)
+            rng = generator(seed_of_turn, "pre-training held out", split.fold)
+            to_pretrain = hold_out_recordings(
+                joined_groups, np.concatenate(parts), HELD_OUT_SHARE, rng
+            )
             pool_rows = np.sort(np.concatenate(to_pretrain))
             for (arm, setting), budget in product(arms, recipe.budgets):
                 if draw >= budget.draws:
@@ -379,20 +383,6 @@ def _splits(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
     way: Any = recipe.validation_fold
     splits = fold_splits(labelled, validation=recipe.validation, seed=seed, validation_fold=way)
     return [split for split in splits if not recipe.folds or split.fold in recipe.folds]
-
-
-def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tuple[Rows, Rows]:
-    """Cut the held-out part of the pre-training clips, whole recordings at a time.
-
-    A recording that is larger than the whole part stays, while there are smaller ones.
-    """
-    names, of_row, count = np.unique(groups[rows], return_inverse=True, return_counts=True)
-    wanted = HELD_OUT_SHARE * len(rows)
-    order = generator(seed, "pre-training held out", fold).permutation(len(names))
-    order = order[count[order] <= max(wanted, count.min(initial=len(rows)))]
-    before = np.cumsum(count[order]) - count[order]
-    out = np.isin(of_row, order[before < wanted][: max(len(names) - 1, 0)])
-    return rows[~out], rows[out]
 
 
 def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[Rows, Rows]:

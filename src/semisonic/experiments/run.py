@@ -35,7 +35,6 @@ from semisonic.evaluation.report.experiment import (
 from semisonic.experiments.material import N_FOLDS, Material
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import (
-    MODEL,
     PICTURES,
     PRETRAIN,
     TRAIN,
@@ -54,10 +53,11 @@ from semisonic.experiments.runner import (
     compare_arms,
     comparison_table,
     gather_for,
+    keep_model,
     load_data,
     open_experiment,
     short_trainings,
-    some_of_each,
+    shown_job,
     without_history,
 )
 from semisonic.experiments.stages import make_stages_plan, run_stages
@@ -92,19 +92,14 @@ def run_recipe(options: RunOptions) -> RunResult:
     with open_experiment("run", options, recipe) as experiment:
         done = compare_arms(experiment, recipe, gather_for(experiment, recipe))
         report = write_report(done)
-    cells = done.plan.cells
-    networks = [
-        job
-        for _, job in cells
-        if job.arm == recipe.treated and job.draw == 0 and not job.setting.classifier
-    ]
-    shown = networks[-1] if networks else cells[0][1]
+        shown = shown_job(recipe, done.plan)
+        model = keep_model(experiment, shown)
     return RunResult(
         table=comparison_table(done.comparisons),
         answers=tuple(_verdict(c, recipe) for c in done.comparisons),
         report=report,
-        model=experiment.jobs / shown.name / MODEL if networks else None,
-        examples=some_of_each(done.material.labelled, shown.test),
+        model=model,
+        tested=done.material.labelled[shown.test],
         failures=done.material.failures,
         notes=tuple(experiment.notes),
     )

@@ -11,8 +11,9 @@ import dataclasses
 import logging
 import os
 import shlex
+import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.classifier.run_files import write_remarks
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
-from semisonic.core.files import json_ready, write_csv, write_json
+from semisonic.core.files import json_ready, replacing, write_csv, write_json
 from semisonic.core.html import Result
 from semisonic.core.options import to_dict
 from semisonic.core.parallel import Engine, Task, count_workers, run_tasks
@@ -46,19 +47,26 @@ from semisonic.evaluation.comparison import (
 from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.plan import PRETRAIN, STAGE, TRAIN, Job, Plan, Rows, cell_name, make_plan
+from semisonic.experiments.plan import (
+    MODEL,
+    PRETRAIN,
+    STAGE,
+    TRAIN,
+    Job,
+    Plan,
+    cell_name,
+    make_plan,
+)
 from semisonic.experiments.recipe import ExperimentRecipe, Recipe
 from semisonic.experiments.starts import SourceSet, load_source, make_starts
 from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
 from semisonic.training.devices import choose_device, with_precision
-from semisonic.training.run_folder import RunFolder
+from semisonic.training.run_folder import FREE, RunFolder
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
 QUICK = "A first look, with fewer folds and epochs than the recipe has: not a basis for a claim."
 WORK = {PRETRAIN: run_pretrain, TRAIN: run_train}
-FREE = ("workers", "device", "in_batch", "cache", "output", "where")
-"""Options that do not change results: a run continues if they differ."""
 REPEATED = ("change", "search")
 """Options that are given once for each of their values."""
 
@@ -236,7 +244,7 @@ def open_experiment(
     options: RunOptions,
     recipe: ExperimentRecipe,
     *,
-    free: Iterable[str] = (),
+    free: Collection[str] = (),
     **asked: Any,
 ) -> Iterator[Experiment]:
     """Open or continue an experiment.
@@ -253,7 +261,7 @@ def open_experiment(
     """
     asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
-        RunFolder(options.output, command, asked, seed=options.seed, free=(*FREE, *free)) as run,
+        RunFolder(options.output, command, asked, seed=options.seed, free=free) as run,
         open_engine(options.where) as engine,
     ):
         yield Experiment(run, engine, options, str(choose_device(options.device)))
@@ -337,7 +345,8 @@ def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext)
         experiment.run.add_data("source", source.key)
         experiment.notes.extend(source.notes)
     experiment.notes.extend(notes)
-    seconds = experiment.carry_out(plan, context)
+    shown = shown_job(recipe, plan)
+    seconds = experiment.carry_out(plan, dataclasses.replace(context, whole=shown.name))
     tables: list[Predictions] = []
     jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
     for cell, job in plan.cells:
@@ -484,20 +493,44 @@ class RunResult(ExperimentResult):
     Attributes
     ----------
     model : Path or None
-        A trained model of the last setting that is a network, to predict with: the arm that is
-        tried, first fold.
-    examples : Clips
-        A few clips of the test fold, of different classes, that this model was not trained on.
+        The file of a trained model of the last setting that is a network, with calibration, rules
+        for unknown sounds and an event layer where they could be learned; None without a network.
+    tested : Clips
+        The clips of the test fold, which this model was not trained on.
     """
 
     model: Path | None
-    examples: Clips
+    tested: Clips
+
+    @property
+    def examples(self) -> Clips:
+        """The first clip of each of a few classes."""
+        labels = self.tested.labels
+        first = {labels[row]: row for row in reversed(range(len(labels)))}
+        return self.tested[sorted(first.values())[:EXAMPLES]]
 
 
-def some_of_each(clips: Clips, rows: Rows) -> Clips:
-    """The first clip of each of a few classes."""
-    first = {clips.labels[row]: row for row in reversed(rows.tolist())}
-    return clips[sorted(first.values())[:EXAMPLES]]
+def shown_job(recipe: Recipe, plan: Plan) -> Job:
+    """The job whose model is shown: of the last setting that is a network, in the arm that is
+    tried, or else the first job.
+    """
+    networks = [
+        job
+        for _, job in plan.cells
+        if job.arm == recipe.treated and job.draw == 0 and not job.setting.classifier
+    ]
+    return networks[-1] if networks else plan.cells[0][1]
+
+
+def keep_model(experiment: Experiment, job: Job) -> Path | None:
+    """Copy the model of a job to where ``predict`` looks for it in a run folder, if it has one."""
+    file = experiment.jobs / job.name / MODEL
+    if not file.is_file():
+        return None
+    kept: Path = experiment.run.folder / MODEL
+    with replacing(kept) as part:
+        shutil.copyfile(file, part)
+    return kept
 
 
 def without_history(job: Mapping[Any, Any]) -> dict[str, Any]:

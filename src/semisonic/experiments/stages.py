@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.scoring import mean_by, score_rows
 from semisonic.classifier.training import TrainingData, reads_pool, train_model
 from semisonic.core.errors import DataError, OptionError
@@ -49,9 +50,9 @@ from semisonic.experiments.runner import (
     Experiment,
     RunResult,
     command_line,
+    keep_model,
     load_data,
     open_experiment,
-    some_of_each,
     with_number_format,
     without_history,
 )
@@ -205,24 +206,25 @@ def run_stage(job: Job) -> None:
     curated, beside = job.train, noisy
     if not stage.is_beside:
         curated, beside = np.union1d(job.train, noisy), noisy[:0]
+    data = TrainingData(
+        features,
+        table.spread(target.astype(np.float32)),
+        labelled.classes,
+        table.rows_of(curated),
+        table.rows_of(job.validation),
+        table.rows_of(unlabelled),
+        table.rows_of(beside),
+    )
     outcome = train_model(
         stage,
-        TrainingData(
-            features,
-            table.spread(target.astype(np.float32)),
-            labelled.classes,
-            table.rows_of(curated),
-            table.rows_of(job.validation),
-            table.rows_of(unlabelled),
-            table.rows_of(beside),
-        ),
+        data,
         seed=job.seed,
         device=context.device,
         folder=folder,
         start=load(context.folder / job.start.name / MODEL) if job.start else None,
         label=stage.name,
     )
-    rows = table.rows_of(job.test)
+    rows = table.scored_rows(job.test)
     owner, values = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
     clips = labelled[owner]
     scores = Predictions.of(
@@ -235,6 +237,9 @@ def run_stage(job: Job) -> None:
         draw=job.draw,
     )
     scores.write(folder / SCORES)
+    if job.name == context.whole:
+        where = context.device
+        finish_training(outcome, table, data, labelled, stage, seed=job.seed, device=where)
     about = provenance_of(job, training=_heard(job), validation=job.validation)
     save(folder / MODEL, outcome.model, about=about)
     job.finish(
@@ -254,7 +259,7 @@ def _judged(job: Job, judge: Job) -> pd.DataFrame:
     """What the judge's model, in evaluation mode, decides about the labels of the noisy clips."""
     context, stage = here(), job.setting
     table = context.material.table(judge.setting.mel)
-    rows = table.rows_of(job.noisy)
+    rows = table.scored_rows(job.noisy)
     model = load(context.folder / judge.name / MODEL)
     found = score_rows(model, table.features, rows, device=context.device)
     owner, scores = mean_by(table.source[rows], found)
@@ -407,6 +412,8 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
         context = experiment.gather(load_data(options, recipe.synth), inputs, several=True)
         labelled, pool = context.material.labelled, context.material.pool
         plan = make_stages_plan(recipe, labelled, pool, seed=options.seed)
+        shown = next(job for name, job in plan.cells if name == recipe.headline)
+        context = replace(context, whole=shown.name)
         seconds = experiment.carry_out(plan, context, {STAGE: run_stage})
         truth = None
         if str(options.data) == SYNTH:
@@ -429,13 +436,13 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
         for job in plan.jobs:
             if job.draw > 0:  # those models were for the stages after them
                 (folder / job.name / MODEL).unlink(missing_ok=True)
-    shown = next(job for name, job in plan.cells if name == recipe.headline)
+        model = keep_model(experiment, shown)
     return RunResult(
         table=_table(results),
         answers=tuple(f"{c.setting}: {c.verdict()}" for one in results for c in one.comparisons),
         report=page,
-        model=folder / shown.name / MODEL,
-        examples=some_of_each(labelled, shown.test),
+        model=model,
+        tested=labelled[shown.test],
         failures=context.material.failures,
         notes=tuple(experiment.notes),
     )

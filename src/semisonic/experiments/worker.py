@@ -7,7 +7,7 @@ checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.classifier.config import MAJORITY, MEAN
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.pretrain import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
@@ -47,7 +48,8 @@ from semisonic.models.sound_model import SoundModel
 class WorkerContext:
     """What all jobs of a run share.
 
-    ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file.
+    ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file;
+    ``whole`` names the job whose model is given a decision and an event layer.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class WorkerContext:
     device: str
     hashes: Mapping[str, Mapping[str, str]]
     categories: Mapping[str, str] = field(default_factory=dict)
+    whole: str = ""
 
     def start_file(self, setting: Setting) -> Path:
         """The encoder that learned elsewhere, which a setting starts from."""
@@ -157,13 +160,23 @@ def run_train(job: Job) -> None:
             )
     else:
         outcome = train_model(job.setting.config, data, start=_start_of(job), **how)
-    rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
+    rows = sounding(features, table.scored_rows(job.test), owner, segments.silence_db)
     scores = score_rows(outcome.model, features, rows)
     predictions = _predictions(job, *mean_by(owner[rows], scores))
     predictions.write(folder / PREDICTIONS[MEAN])
     if len(np.unique(owner[rows])) < len(rows):
         votes = majority_by(owner[rows], scores)
         _predictions(job, *votes).write(folder / PREDICTIONS[MAJORITY])
+    if job.name == context.whole:
+        finish_training(
+            outcome,
+            replace(table, source=owner),
+            data,
+            labelled,
+            job.setting.config,
+            seed=job.seed,
+            device=context.device,
+        )
     if job.draw == 0:
         _save(job, outcome.model)
     job.finish(
@@ -187,7 +200,7 @@ def _run_simple(job: Job) -> None:
     labelled = context.material.labelled
     table = context.material.table(setting.front, setting.segments)
     features, target = table.features, table.target(labelled)
-    train, test = table.with_copies(job.train), table.rows_of(job.test)
+    train, test = table.with_copies(job.train), table.scored_rows(job.test)
     begun = perf_counter()
     x = vectors(setting.inputs, features, np.r_[train, test])
     parts = x[: len(train)], target[train], x[len(train) :]

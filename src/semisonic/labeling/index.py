@@ -20,9 +20,9 @@ from semisonic.classifier.sounds import as_sounds
 from semisonic.classifier.windows import cut_stream, features_of_wave
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import read_json, replacing, unguarded, write_csv, write_json
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import name_from, name_here
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
@@ -402,7 +402,7 @@ class EmbeddingIndex:
         sounds = as_sounds([np.asarray(wave)], sample_rate=sample_rate).at_rate(mel.sample_rate)
         n_hop = mel.n_samples if self.hop is None else max(1, round(self.hop * mel.sample_rate))
         extractor = make_extractor(mel)
-        cut = cut_stream(sounds.waves or (), mel.n_samples, n_hop)
+        cut = cut_stream(sounds.waves or (), mel.n_samples, n_hop, mel.sample_rate)
         windows = [features_of_wave(part, mel, extractor) for _, part in cut]
         vectors, _ = embedder(np.stack(windows), device)
         return np.asarray(vectors.mean(axis=0), np.float32)

@@ -20,12 +20,12 @@ import numpy as np
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.html import Result
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, name_from
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, Segment
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.outputs import check_file, is_own, writing
 from semisonic.data.tables import TableRow, number, read_table
 from semisonic.evaluation.report.document import Report

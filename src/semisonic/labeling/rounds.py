@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 from semisonic.classifier.calibration import LEAST_KNOWN, fit_calibration
 from semisonic.classifier.config import PROBE
 from semisonic.classifier.model_file import MODEL
-from semisonic.classifier.provenance import DataPart, chained, recording_hashes
+from semisonic.classifier.provenance import (
+    DataPart,
+    chained,
+    recording_hashes,
+    recording_prints,
+)
 from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, write_frame
@@ -422,7 +427,8 @@ def _save(
     path: Path, model: SoundModel, clips: Clips, index: EmbeddingIndex, encoder: Embedder, seed: int
 ) -> None:
     """Write the classifier with its provenance and that of its encoder."""
-    parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}
+    known = recording_hashes(clips), recording_prints(clips)
+    parts: dict[str, Any] = {"training": DataPart.of(clips, *known).to_dict()}
     if encoder.file is not None:
         encoder_about = read_about(encoder.file)["about"]
         parts = chained(parts, encoder_about)

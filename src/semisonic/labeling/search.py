@@ -11,10 +11,10 @@ import numpy as np
 from semisonic.audio.player import Player, clip_player
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import named_from
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.evaluation.report.document import Report, Verdict
 from semisonic.labeling.embedder import embed_windows
 from semisonic.labeling.index import EmbeddingIndex, shown_names

@@ -48,7 +48,7 @@ from semisonic.models.model_file import save_encoder
 from semisonic.models.networks.frozen import elsewhere_name
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
-from semisonic.training.run_folder import differences
+from semisonic.training.run_folder import FREE, differences
 
 BEGUN = "begun.json"
 CACHE = "cache"
@@ -64,7 +64,6 @@ _GROUPS, _MOST_GROUPS = 1.25, 40
 """Groups per square root of the number of segments, so that most classes have a group."""
 _MOST_TOLD = 3
 """Number of labels listed if they cannot be imported; the rest is counted."""
-FREE = ("output", "workers", "device", "cache", "recordings")
 STEPS = ("look", "contrast", "vectors", "groups")
 """Looking at the recordings; an encoder learns from them by contrast; they become vectors; groups
 are found."""
@@ -141,7 +140,8 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
     if holds_vectors(options.encoder):
         _check_unused(options)
     folder, begun = options.output, options.output / BEGUN
-    identity = {name: value for name, value in to_dict(options).items() if name not in FREE}
+    free = (*FREE, "recordings")
+    identity = {name: value for name, value in to_dict(options).items() if name not in free}
     identity["recordings"] = os.path.abspath(options.recordings)
     check_folder(folder, "a project", {BEGUN})
     changed = (

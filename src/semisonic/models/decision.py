@@ -33,6 +33,7 @@ from semisonic.core.options import to_dict
 from semisonic.features.logmel import LogMel
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.features.statistics import N_CEPSTRA, RANGE_DB
+from semisonic.models.recorded import recorded_frames, recorded_inside
 
 NONE, TEMPERATURE, VECTOR = "none", "temperature", "vector"
 METHODS = (TEMPERATURE, VECTOR)
@@ -479,6 +480,8 @@ _N_FFT = 1024
 class Moments(nn.Module):
     """Statistics of features: three numbers for each mel band and each of up to 20 cepstra.
 
+    Padding and digital zeros do not count.
+
     Parameters
     ----------
     options : MelOptions
@@ -495,17 +498,17 @@ class Moments(nn.Module):
         super().__init__()
         bands = _BANDS if options.input == WAVE else options.n_mels
         self.mel: LogMel | None = None
+        self.options = options
         if options.input == WAVE:
             rate = options.sample_rate
-            self.mel = LogMel(
-                MelOptions(
-                    sample_rate=rate,
-                    duration=2 * _N_FFT / rate,
-                    n_fft=_N_FFT,
-                    hop_length=_N_FFT // 2,
-                    n_mels=bands,
-                )
+            self.options = MelOptions(
+                sample_rate=rate,
+                duration=2 * _N_FFT / rate,
+                n_fft=_N_FFT,
+                hop_length=_N_FFT // 2,
+                n_mels=bands,
             )
+            self.mel = LogMel(self.options)
         table = dct(np.eye(bands), type=2, norm="ortho", axis=0)[:N_CEPSTRA]
         cosines = torch.from_numpy(np.ascontiguousarray(table)).float()
         self.register_buffer("cosines", cosines, persistent=False)
@@ -520,16 +523,20 @@ class Moments(nn.Module):
             x = self.mel(wave)
         # Without what is too far below the loudest cell of a clip.
         level = torch.maximum(x[:, 0], x[:, 0].amax(dim=(1, 2), keepdim=True) - RANGE_DB)
-        return torch.cat([*_moments(level), *_moments(self.cosines @ level)], dim=1)
+        counted = recorded_inside(recorded_frames(x, self.options), self.options).to(x.dtype)
+        cepstra = self.cosines @ level
+        return torch.cat([*_moments(level, counted), *_moments(cepstra, counted)], dim=1)
 
 
-def _moments(values: Tensor) -> list[Tensor]:
-    """Mean, deviation and deviation of changes over frames, each (batch, band)."""
+def _moments(values: Tensor, counted: Tensor) -> list[Tensor]:
+    """Mean, deviation and deviation of changes over frames that count, each (batch, band)."""
     changes = values[:, :, 1:] - values[:, :, :-1]
+    both = counted[:, 1:] * counted[:, :-1]
     if values.shape[2] < 2:
-        changes = torch.zeros_like(values)
+        changes, both = torch.zeros_like(values), counted
     found = []
-    for x in (values, changes):
-        mean = x.mean(dim=2)
-        found += [mean, (x - mean[:, :, None]).square().mean(dim=2).sqrt()]
+    for x, weight in ((values, counted), (changes, both)):
+        share = (weight / weight.sum(dim=1, keepdim=True).clamp(min=1.0))[:, None]
+        mean = (x * share).sum(dim=2)
+        found += [mean, ((x - mean[:, :, None]).square() * share).sum(dim=2).sqrt()]
     return [found[0], found[1], found[3]]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.features.options import MelOptions
+from semisonic.models.recorded import recorded_frames, recorded_inside
 
 POINT = 0.1
 """Approximate seconds between scores."""
@@ -62,6 +63,7 @@ class EventLayer(nn.Module):
         self, mel: MelOptions, n_maps: int, n_around: int, n_features: int, n_classes: int
     ) -> None:
         super().__init__()
+        self.mel = mel
         self.frame = mel.hop_length / mel.sample_rate
         self.start = 0.0 if mel.center else mel.window / 2 / mel.sample_rate
         self.per_point = max(1, round(POINT / self.frame))
@@ -75,8 +77,10 @@ class EventLayer(nn.Module):
         first = torch.arange(-(-n_frames // self.per_point), dtype=torch.float64) * self.per_point
         return self.start + self.frame * (first + (self.per_point - 1) / 2)
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Separate sounds from the background of each window.
+
+        Padding and digital zeros are no background, and are filled with that of the rest.
 
         Parameters
         ----------
@@ -89,12 +93,23 @@ class EventLayer(nn.Module):
             Level of bands above the background.
         cleaned : Tensor, shape (batch, 1, mel, frame)
             In dB, with the background subtracted.
+        recorded : Tensor of bool, shape (batch, point)
+            Whether a recording is there.
         """
+        recorded = recorded_frames(x, self.mel)[:, None].to(x.dtype)
+        inside = recorded_inside(recorded[:, 0] > 0, self.mel)[:, None].to(x.dtype)
         power = power_of(x[:, 0])
-        level = F.avg_pool1d(power, self.per_point, ceil_mode=True, count_include_pad=False)
+        there = self._of_points(recorded)
+        level = self._mean_of_points(power, recorded)
+        below = self._mean_of_points(power, inside)
+        counted = (self._of_points(inside) > 0).to(x.dtype)
         n = min(_SMOOTHED, level.shape[2] // 2 * 2 - 1)
-        smooth = F.avg_pool1d(level, n, 1, n // 2, count_include_pad=False)
+        smooth = F.avg_pool1d(below * counted, n, 1, n // 2, count_include_pad=False)
+        smooth = smooth / F.avg_pool1d(counted, n, 1, n // 2, count_include_pad=False).clamp(1e-3)
+        smooth = torch.where(counted > 0, smooth, torch.inf)
         background = smooth.amin(dim=2, keepdim=True).clamp(min=_TINY)
+        level = torch.where(there > 0, level, background)
+        power = torch.where(recorded > 0, power, background)
         over = (10 * torch.log10(level.clamp(min=_TINY) / background) / _UNIT_DB).clamp(-0.5, _MOST)
         bands = over.transpose(1, 2)
         whole = 10 * torch.log10(level.sum(1).clamp(min=_TINY) / background.sum(1)) / _UNIT_DB
@@ -107,7 +122,17 @@ class EventLayer(nn.Module):
             F.adaptive_max_pool1d(bands, _GROUPS),
         ]
         rest = (power - _TAKEN * background).maximum(_LEFT * background).clamp(min=_TINY)
-        return torch.cat(found, dim=2), 10 * torch.log10(rest)[:, None]
+        return torch.cat(found, dim=2), 10 * torch.log10(rest)[:, None], there[:, 0] > 0
+
+    def _of_points(self, x: Tensor) -> Tensor:
+        """Means of frames over points, shape (batch, ..., point)."""
+        return F.avg_pool1d(x, self.per_point, ceil_mode=True, count_include_pad=False)
+
+    def _mean_of_points(self, x: Tensor, counted: Tensor) -> Tensor:
+        """Means over points of the frames that count; 0 without one."""
+        mean = self._of_points(x * counted) / self._of_points(counted).clamp(min=1e-3)
+        # Of windows in which all frames count, the same to the last digit.
+        return torch.where(counted.amin(dim=2, keepdim=True) > 0, self._of_points(x), mean)
 
     def around(self, over: Tensor) -> Tensor:
         """Input of :attr:`active`: each point and its neighbours, shape (batch, point, dim)."""

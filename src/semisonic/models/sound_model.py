@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
+from semisonic.core.label_names import class_name
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import LOG_MEL, MelOptions
 from semisonic.models.decision import Decision, DecisionModule, Moments, probabilities
@@ -176,10 +177,10 @@ class SoundModel(nn.Module):
             embedding, frames = self.embed_along_time(x)
             whole, known = self.score(x, embedding)
             return whole, known, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
-        over, cleaned = layer.split(x)
+        over, cleaned, recorded = layer.split(x)
         code = self._code(self.frontend.standardize(cleaned)).mean(dim=2)
         embedding = self.embed(x)
-        along = layer(layer.activity(over), code, embedding)
+        along = layer(layer.activity(over), code, embedding) * recorded[..., None]
         return *self.score(x, embedding), along.double().cpu()
 
     @property
@@ -294,7 +295,7 @@ class SoundModel(nn.Module):
         return model.train(self.training)
 
     def _set_head(self, classes: Sequence[str], multi_label: bool) -> None:
-        names = tuple(str(name) for name in classes)
+        names = tuple(class_name(str(name)) for name in classes)
         if not names or len(set(names)) != len(names):
             raise ModelError(
                 f"classes: found {len(names)} names, {len(set(names))} different; expected at "

@@ -138,6 +138,11 @@ def commit() -> str | None:
 RECORD, LOG, BAD_FILES, REMARKS = "run.json", "log.txt", "bad_files.csv", "remarks.csv"
 CACHE = "cache"
 """The folder of decoded clips, which any run may use."""
+FREE = (
+    *("output", "workers", "device", "in_batch", "cache", "where", "batch_size"),
+    *("fit.checkpoint_interval", "pretrain.checkpoint_interval"),
+)
+"""Options that change results at most in their last digits: a run continues if they differ."""
 _NO_RESULTS = frozenset({RECORD, LOG, BAD_FILES, REMARKS, CACHE})
 _log = logging.getLogger("semisonic")
 
@@ -155,8 +160,8 @@ class RunFolder:
         Everything the result depends on.
     seed : int
     free : collection of str
-        Names of options (dotted where nested) that may differ when a run continues, as they do not
-        change results, such as ``workers``.
+        Names of options (dotted where nested) that may differ when a run continues, besides those
+        of :data:`FREE`.
 
     Attributes
     ----------
@@ -183,7 +188,7 @@ class RunFolder:
         free: Collection[str] = (),
     ) -> None:
         self.folder = Path(folder)
-        self.free = {f"options.{name}" for name in free}
+        self.free = {f"options.{name}" for name in (*FREE, *free)}
         self.asked = {
             "command": command,
             "options": _plain(options),

@@ -9,7 +9,7 @@ import re
 import secrets
 import struct
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -317,8 +317,10 @@ class Tiles:
 HEADER = 44
 SLOWEST_HZ, FASTEST_HZ = 3000, 500_000
 """Sample rates that browsers play."""
+MOST_AT_ONCE = 1 << 20
+"""Most bytes that are decoded for one reply or one piece of it."""
 _LARGEST = (1 << 32) - 1 - HEADER
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})$")
 
 
 class PlayedFile:
@@ -365,16 +367,28 @@ class PlayedFile:
         samples[: len(scaled)] = scaled
         return head + samples.tobytes()[start - 2 * sample : end - 2 * sample]
 
-    def byte_range(self, header: str | None) -> tuple[int, int] | None:
-        """First byte of a Range header, and the byte after its last; None if not satisfiable."""
-        if header is None:
-            return 0, self.size
+    def byte_range(self, header: str) -> tuple[int, int] | None:
+        """First byte of a Range header, and the byte after the last one of the reply.
+
+        A reply may end before what was asked for; browsers then go on from there. They ask for
+        the rest of a recording at each click, and hours of it are not decoded for that.
+
+        Returns
+        -------
+        tuple of int, or None
+            None if the range lies outside of the file or has another form.
+        """
         found = _RANGE.match(header.strip())
         if found is None:
             return None
         first = int(found[1])
-        last = min(int(found[2]) + 1 if found[2] else self.size, self.size)
+        last = min(int(found[2]) + 1 if found[2] else self.size, self.size, first + MOST_AT_ONCE)
         return (first, last) if first < last else None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The whole file, one piece after another, each decoded when it is taken."""
+        for first in range(0, self.size, MOST_AT_ONCE):
+            yield self.read(first, min(first + MOST_AT_ONCE, self.size))
 
     def _header(self) -> bytes:
         n, rate = 2 * self._n, self._played_rate

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Body, Query, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from semisonic.audio.spectrogram import LOWEST_HZ
 from semisonic.audio.write import write
@@ -265,16 +265,16 @@ def recording_routes(app_state: AppState) -> APIRouter:
         identity: str, request: Request, speed: Annotated[float, Query(gt=0, le=100)] = 1.0
     ) -> Response:
         file = PlayedFile(ready(identity), speed)
-        found = file.byte_range(request.headers.get("range"))
+        headers, wanted = {"Accept-Ranges": "bytes"}, request.headers.get("range")
+        if wanted is None:
+            headers["Content-Length"] = str(file.size)
+            return StreamingResponse(file.pieces(), headers=headers, media_type="audio/wav")
+        found = file.byte_range(wanted)
         if found is None:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
         first, last = found
-        headers = {
-            "Accept-Ranges": "bytes",
-            "Content-Range": f"bytes {first}-{last - 1}/{file.size}",
-        }
-        content = file.read(first, last)
-        return Response(content, 206, headers=headers, media_type="audio/wav")
+        headers["Content-Range"] = f"bytes {first}-{last - 1}/{file.size}"
+        return Response(file.read(first, last), 206, headers=headers, media_type="audio/wav")
 
     @router.get("/sounds/{identity}/scores")
     def get_scores(

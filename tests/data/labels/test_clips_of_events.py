@@ -120,7 +120,7 @@ def test_windows_have_the_labels_of_events_that_they_share_enough_with() -> None
         "a.wav@9.000-12.000": (("fox", "point", "tick"), "uncertain"),
         "a.wav@12.000-15.000": ((), "positive"),
         "a.wav@15.000-18.000": (("background",), "positive"),
-        "a.wav@18.000-19.600": (("background",), "positive"),
+        "a.wav@16.600-19.600": (("background",), "positive"),
         "quiet.wav@0.000-3.000": (("background",), "positive"),
         "quiet.wav@3.000-6.000": (("background",), "positive"),
     }

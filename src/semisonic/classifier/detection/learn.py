@@ -207,7 +207,7 @@ def _heard(
         embedding = model.embed(window).cpu()
         if whole_only:
             return embedding, embedding, embedding
-        over, cleaned = layer.to(place).split(window)
+        over, cleaned, _ = layer.to(place).split(window)
         code = model.encoder(model.frontend.standardize(cleaned)).mean(dim=2)
         return over.cpu(), code.cpu(), embedding
 

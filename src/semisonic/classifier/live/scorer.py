@@ -167,7 +167,7 @@ class LiveScorer:
         self._extractor = make_extractor(model.mel)
         self._rate_in, rate = int(sample_rate), model.mel.sample_rate
         self._resampler = LiveResampler(sample_rate, rate)
-        self._cutter = WindowCutter(model.mel.n_samples, self.frames.grid.n_hop)
+        self._cutter = WindowCutter(model.mel.n_samples, self.frames.grid.n_hop, rate)
         self._began = 0.0  # stream seconds of the segment's first sample
         self._n_in = 0  # samples pushed since then
         self.n_skipped = 0

@@ -18,6 +18,7 @@ from semisonic.audio.find import advice
 from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import path_from
+from semisonic.core.label_names import LABEL_SEPARATOR, labels_of
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
@@ -55,7 +56,6 @@ from semisonic.data.formats.label_files import (
     why_unread,
 )
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
-from semisonic.data.label_names import LABEL_SEPARATOR, read_labels
 from semisonic.data.options import LABEL_CHOICES, ReadOptions
 from semisonic.data.recording_names import groups_by_name, read_names, recorders_note
 from semisonic.data.recordings import COPIES, known_recordings
@@ -276,7 +276,10 @@ def _clip(row: TableRow, columns: Columns, separator: str, first_fold: int) -> d
     if kind not in PRESENCES:
         expected = f"one of {', '.join(PRESENCES)}, or nothing"
         raise ValueError(f"found '{kind}' as {columns.label_type}, expected {expected}")
-    labels = list(map(str, read_labels(row[columns.label], separator)))
+    text = row[columns.label]
+    labels = list(map(str, labels_of(text, separator)))
+    if labels and len(labels) < sum(bool(part.strip()) for part in text.split(separator)):
+        raise ValueError(f"found a label twice in '{text}', expected once")
     times = columns.times(row)
     start, end = float(times.start), float(times.end)
     start = 0.0 if np.isnan(start) else start

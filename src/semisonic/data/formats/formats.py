@@ -55,6 +55,7 @@ import pandas as pd
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv, write_text
+from semisonic.core.label_names import class_name, labels_of
 from semisonic.core.text import count_text
 from semisonic.data.columns import (
     Columns,
@@ -65,7 +66,6 @@ from semisonic.data.columns import (
     unused_note,
 )
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events, event_fault
-from semisonic.data.label_names import LABEL_SEPARATOR, class_name, read_labels
 from semisonic.data.tables import (
     EXACT,
     Head,
@@ -86,7 +86,7 @@ Row = dict[str, Any]
 the label file calls it, empty where it names none; ``end_time`` is NaN for "to its end"."""
 Parse = Callable[[TableRow], Iterable[Row]]
 
-SCORE, BAND, PRESENCE, TABS = "score", "band", "presence", "tabs"
+SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
 """What a format may hold besides file, times and label."""
 _NAME_BYTES = 255  # that the name of a file may have on the usual file systems
 
@@ -172,8 +172,7 @@ def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
         raise ValueError(f"found '{cells[missing[0]]}' as {missing[0]}, expected seconds")
     row["start_time"] = 0.0 if "start_time" in missing else row["start_time"]
     row["file"] = str(cells["file"]).strip().replace("\\", "/")
-    label = str(cells["label"]).strip()
-    row["label"] = label and class_name(label)
+    row["label"] = class_name(str(cells["label"]))
     row["presence"] = str(cells.get("presence", "")).strip().lower() or POSITIVE
     ended = {"end_time": row["start_time"]} if "end_time" in missing else {}
     if reason := event_fault(row | ended):
@@ -289,7 +288,7 @@ def _long_parser(table: Table, label: str, result: LabelFile) -> Parse:
         cells: dict[str, str | Decimal] = {own: row[getattr(columns, own)] for own in others}
         cells |= {"file": row[columns.file], "presence": row[columns.label_type]}
         cells |= {"start_time": times.start, "end_time": times.end}
-        for label in read_labels(row[columns.label]) or [""]:
+        for label in labels_of(row[columns.label]) or [""]:
             yield {**_event({**cells, "label": str(label)}), "in_samples": times.in_samples}
 
     return parse
@@ -425,7 +424,7 @@ def _write_birdnet(
 _BIRDNET = Format(
     "birdnet",
     "BirdNET-Analyzer CSV",
-    frozenset({SCORE, TABS}),
+    frozenset({SCORE, TABS, SEMICOLON}),
     recognise=lambda head: (
         {"start_s", "end_s", "confidence"} <= head.columns
         and bool({"scientific_name", "common_name"} & head.columns)
@@ -493,7 +492,7 @@ def _write_kaleidoscope(
 _KALEIDOSCOPE = Format(
     "kaleidoscope",
     "Kaleidoscope CSV",
-    frozenset({SCORE, BAND, TABS}),
+    frozenset({SCORE, BAND, TABS, SEMICOLON}),
     recognise=lambda head: {"indir", "in_file", "offset"} <= head.columns,
     read=lambda path, label: _read_table(path, label, _kaleidoscope_parser),
     write=_write_kaleidoscope,
@@ -718,7 +717,7 @@ def _write_combined(
 _RAVEN = Format(
     "raven",
     "Raven selection tables",
-    frozenset({BAND, PRESENCE, SCORE}),
+    frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
     _is_raven,
     partial(_read_table, parser=_raven_parser),
     lambda events, folder, root, _: _write_each(
@@ -807,7 +806,7 @@ def _is_audacity(head: Head) -> bool:
 _AUDACITY = Format(
     "audacity",
     "Audacity label tracks",
-    frozenset({BAND}),
+    frozenset({BAND, SEMICOLON}),
     _is_audacity,
     _read_audacity,
     lambda events, folder, *_: _write_each(_write_track, events, folder, ".txt"),
@@ -827,7 +826,7 @@ TRIED = (_KALEIDOSCOPE, _BIRDNET, _COMBINED, _RAVEN, _LONG, _WIDE, _AUDACITY)
 def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
     """The events that a format cannot hold, by row, with place and reason."""
     marks = "\n\r\x00" + ("" if TABS in form.holds else "\t")
-    marks_of_label = marks + LABEL_SEPARATOR
+    marks_of_label = marks + ("" if SEMICOLON in form.holds else ";")
     paths = _track_paths(events, Path(), form.suffix) if form.per_recording else {}
     lengths = {f: len(path.name.encode("utf-8", "surrogatepass")) for f, path in paths.items()}
 

@@ -39,12 +39,12 @@ from semisonic.core.files import (
     replacing,
     write_text,
 )
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.options import to_dict
 from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.seeds import generator
 from semisonic.core.user_cache import cache_part
 from semisonic.data.clips import UNCERTAIN, Clips
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
 from semisonic.data.outputs import claim_folder
 

@@ -34,6 +34,7 @@ from semisonic.audio.write import write
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import digest, write_csv
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
@@ -41,7 +42,6 @@ from semisonic.data.cache import KeyTable
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.events import BACKGROUND
-from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.outputs import claim_folder
 from semisonic.data.splits import make_folds
 from semisonic.data.synth.render import background as place_noise

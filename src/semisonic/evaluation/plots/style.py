@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
@@ -50,6 +51,7 @@ SEQUENTIAL = LinearSegmentedColormap.from_list(
 )
 SOUND = LinearSegmentedColormap.from_list("semisonic-sound", COLOURS)
 DASHED = (0, (4, 3))
+_OF_WINDOWS = {"backend", "backend_fallback", "interactive", "toolbar"}
 _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 
 
@@ -59,11 +61,16 @@ def _settings() -> Any:
         str(files(__package__) / "semisonic.mplstyle"), use_default_template=False
     )
     fonts = [name for name in _FONTS if name in set(fontManager.get_font_names())]
-    return {**dict(found), "font.family": fonts or ["sans-serif"]}
+    usual = {name: value for name, value in mpl.rcParamsDefault.items() if name not in _OF_WINDOWS}
+    return {**usual, **found, "font.family": fonts or ["sans-serif"]}
 
 
 def look() -> AbstractContextManager[None]:
-    """The settings of ``semisonic.mplstyle``, for the time of a ``with`` block."""
+    """The settings of ``semisonic.mplstyle``, for the time of a ``with`` block.
+
+    Others are as matplotlib comes: a ``matplotlibrc`` that draws all texts with LaTeX is meant for
+    the figures of its owner.
+    """
     return mpl.rc_context(_settings())
 
 
@@ -83,9 +90,11 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches; no window, no global state."""
+    """An empty figure of so many inches, drawn into memory; no window, no global state."""
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def percent_axis(axis: Any) -> None:

@@ -17,12 +17,11 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
 
 from semisonic.audio.player import Player
 from semisonic.core.errors import DataError
@@ -38,6 +37,9 @@ from semisonic.core.text import (
     points_text,
 )
 from semisonic.evaluation.plots.style import look
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMAT = 2
 """Version of report.json."""

@@ -1,6 +1,7 @@
 // The buttons and keys of an answer.
 
 import { dot, h, percent, say } from "./dom.js";
+import { giveFocus, isEnter, isWriting } from "./keys.js";
 import { NOTHING, answerOf, beginningWith, chooseLabel, spoken } from "./naming.js";
 import { classColour } from "./palette.js";
 
@@ -35,16 +36,16 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     act("Skip", "S", skip, "No answer: nothing is saved, and the page asks again at the end."), act("More like this", "F", similar));
   fresh.addEventListener("keydown", async (event) => {
     if (event.key === "Escape") { fresh.value = ""; fresh.blur(); draw(); }
-    if (event.key !== "Enter" || !fresh.value.trim() || waits) return;
+    if (!isEnter(event) || !fresh.value.trim() || waits) return;
     event.preventDefault();
-    const name = await chooseLabel(fresh.value, known(), asks);
-    if (!name) { fresh.focus(); return; }
-    fresh.value = "";
     fresh.blur();
+    const name = await chooseLabel(fresh.value, known(), asks);
+    if (!name) { giveFocus(fresh); return; }
+    fresh.value = "";
     if (!classes.includes(name)) classes = [...classes, name];
     pick(name);
   });
-  note.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") note.blur(); });
+  note.addEventListener("keydown", (event) => { if (isEnter(event) || event.key === "Escape") note.blur(); });
   const dock = h("div", { class: "dock" }, h("button", { type: "button", class: "main at-phone", "aria-label": "Play, pause", onclick: play }, "▶"), buttons, asks);  // at the thumb on a phone
   element = h("div", { class: "answering" }, guessed, dock, h("div", { class: "row" }, fresh, note, many, save, kind), ask, actions);
 
@@ -93,7 +94,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
       : "Segments of this project have one label each. If they can have several, each label becomes a yes-or-no question about every segment, and the learning curve starts again.";
     change.textContent = mayBeSeveral ? "One label per segment" : "Allow several labels";
     ask.hidden = false;
-    change.focus();
+    giveFocus(change);
   }
 
   function toggleMany() {
@@ -125,7 +126,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
       type: "button", disabled: waits, "data-label": name, "aria-pressed": several ? String(picked.has(name)) : undefined,
       "aria-keyshortcuts": keys.get(name)?.toUpperCase(), onclick: () => { fresh.value = ""; pick(name); },
     }, dot(looks[name]?.colour || classColour(places.get(name))), name, keys.has(name) && !fresh.value ? hint(keys.get(name)) : "")));
-    if (focused) [...buttons.children].find((one) => one.dataset.label === focused)?.focus();
+    if (focused) giveFocus([...buttons.children].find((one) => one.dataset.label === focused));
     keeps.hidden = !isIssue;
     onwards.hidden = !nEvents;
     [...actions.children].forEach((one) => { one.disabled = waits && one !== back; });
@@ -146,9 +147,11 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     },
     setEvents(n) { nEvents = n; draw(); },
     wait(on) { waits = on; draw(); },
+    // Whether an answer to what is asked has been begun.
+    isBegun() { return Boolean(fresh.value || note.value || picked.size || denied) || isWriting(element); },
     key(key) {
       const plain = key.length === 1 ? key.toLowerCase() : key, name = keysOf(known(), looks).get(plain);
-      const keys = { k: () => isIssue && !waits && keep(), y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => (several && picked.size ? give([...picked]) : nEvents && !waits && next()), "/": () => fresh.focus(), e: () => note.focus() };
+      const keys = { k: () => isIssue && !waits && keep(), y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => (several && picked.size ? give([...picked]) : nEvents && !waits && next()), "/": () => giveFocus(fresh), e: () => giveFocus(note) };
       const work = name && !waits ? () => pick(name) : keys[plain];
       if (!work) return false;
       work();

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { h, say } from "./dom.js";
 import { findPage } from "./find.js";
 import { helpAbout, startHelp } from "./help.js";
+import { giveFocus } from "./keys.js";
 import { labelPage } from "./label.js";
 import { livePage } from "./live.js";
 import { modelsPage } from "./models.js";
@@ -69,7 +70,7 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
 for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
-window.addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true }); });
+window.addEventListener("hashchange", () => { show(); giveFocus(main, { preventScroll: true }); });
 document.addEventListener("modelchange", showModel);
 window.addEventListener("unhandledrejection", ({ reason }) => say(String(reason?.message ?? reason)));
 theme();

@@ -1,5 +1,7 @@
 // Elements made in code; texts are never read as HTML.
 
+import { keepingField } from "./keys.js";
+
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -19,7 +21,7 @@ export const readable = (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
 const there = (children) => children.flat().filter((child) => child !== null && child !== undefined).map((child) => typeof child === "string" ? readable(child) : child);
 
 // Puts these into an element in place of what it holds; nothing for null.
-export const fill = (element, ...children) => element.replaceChildren(...there(children));
+export const fill = (element, ...children) => keepingField(element, () => element.replaceChildren(...there(children)));
 
 // What a page says that needs a model, and where one comes from.
 export const noModel = (text) => h("p", {}, `${text} Name the sounds of a folder under `, h("a", { href: "#/label" }, "Label"), " to make one, or choose one under ", h("a", { href: "#/models" }, "Models"), ".");
@@ -74,14 +76,4 @@ export function waited(work, delay) {
 export function about(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
-}
-
-// Whether a key is meant for the page: it is neither typed into a field nor presses or moves what has the focus.
-// A key that is held counts once, unless `held` names it.
-export function isShortcut(event, held = []) {
-  const { key, target } = event;
-  if (event.ctrlKey || event.altKey || event.metaKey || (event.repeat && !held.includes(key))) return false;
-  if (target.matches?.("input:not([type=checkbox], [type=range]), select, textarea")) return false;
-  if (target.matches?.("[type=range]") && key.startsWith("Arrow")) return false;
-  return !(target.matches?.("button, a, summary, input") && ["Enter", " "].includes(key));
 }

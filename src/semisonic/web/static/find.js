@@ -2,7 +2,8 @@
 
 import { annotator } from "./annotator.js";
 import { address, get, post } from "./api.js";
-import { about, clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
+import { about, clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
+import { giveFocus, isEnter, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
 import { NOTHING, answerOf, chooseLabel, spoken, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
@@ -36,7 +37,9 @@ class Find {
     this.text = h("input", { type: "search", placeholder: "Recording", "aria-label": "Find in names of recordings", oninput: () => this.listSoon() });
     this.listSoon = waited(() => this.list(), PAUSE);
     this.kinds = Object.entries({ events: "Events", predictions: "Recordings" }).map(([kind, text]) => h("button", { type: "button", "data-kind": kind, onclick: () => { this.kind = kind; this.list(); } }, text));
-    this.status = h("section", { class: "card finding" });
+    this.begins = h("span", { class: "row" });
+    this.told = h("div", {});
+    this.status = h("section", { class: "card finding" }, h("div", { class: "row" }, this.where, this.begins), this.told);
     this.known = suggestions([]);
     this.count = h("span", { class: "soft small num", role: "status" });
     this.rows = h("ul", { class: "plain finds" });
@@ -44,12 +47,11 @@ class Find {
     this.results = h("section", { hidden: true }, h("div", { class: "row toolbar" }, h("span", { class: "row", role: "group", "aria-label": "What is listed" }, this.kinds), this.label, this.order,
       h("label", { class: "small soft" }, "Score at least ", this.least, " ", this.share), this.text, thumbSpeed(() => this.thumbs), this.count), this.rows, this.more);
     main.append(h("h1", {}, "Find in all recordings"), this.status, this.known, this.results);
-    this.keys = (event) => this.key(event);
     this.seen = new IntersectionObserver((entries) => { for (const { target, isIntersecting } of entries) if (isIntersecting) target.hear?.(); }, { rootMargin: "200px" });
   }
 
   async begin() {
-    document.addEventListener("keydown", this.keys);
+    this.endKeys = onKeys((event) => this.key(event), { repeats: (key) => ["j", "k", "ArrowDown", "ArrowUp"].includes(key) });
     if (!this.appState.model) {
       fill(this.status, noModel("There is no model yet."));
       return;
@@ -70,7 +72,7 @@ class Find {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
-    document.removeEventListener("keydown", this.keys);
+    this.endKeys();
     this.seen.disconnect();
     for (const thumb of this.thumbs) thumb.close();
   }
@@ -91,7 +93,8 @@ class Find {
       if (!state.there) { this.results.hidden = true; this.made = ""; }
     } catch (error) {
       if (this.closed) return;
-      fill(this.status, h("div", { class: "row" }, this.where), h("p", { class: "note" }, `${error.message} This page continues by itself.`));
+      fill(this.begins);
+      fill(this.told, h("p", { class: "note" }, `${error.message} This page continues by itself.`));
       this.timer = setTimeout(() => this.look(), GONE_POLL);
     }
   }
@@ -103,7 +106,8 @@ class Find {
       try { await post("find", { where: this.where.value }); } catch (error) { say(error.message); }
       this.look();
     } }, state.there ? "Find again" : "Find");
-    const parts = [h("div", { class: "row" }, this.where, runs ? null : start, h("span", { class: "soft small" }, `with the model ${model}`))];
+    const parts = [];
+    fill(this.begins, runs ? null : start, h("span", { class: "soft small" }, `with the model ${model}`));
     if (runs) {
       const { at } = work, bar = h("progress", { max: "1", "aria-label": "Finding" });
       if (at.total) bar.value = Math.min(1, at.n / at.total);
@@ -120,7 +124,7 @@ class Find {
           this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")),
         this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project as right or wrong: choose them above.") : null);
     }
-    fill(this.status, parts);
+    fill(this.told, parts);
   }
 
   async list(more = false) {
@@ -132,8 +136,12 @@ class Find {
       fill(this.label, h("option", { value: "" }, "All classes"), ...labels.map(([name, k]) => h("option", { value: name }, `${spoken([name])} (${k})`)));
       this.label.value = labels.some(([name]) => name === chosen) ? chosen : "";
       for (const button of this.kinds) button.setAttribute("aria-pressed", String(button.dataset.kind === this.kind));
-      if (!more) { for (const thumb of this.thumbs) thumb.close(); this.thumbs = []; this.rows.replaceChildren(); }
-      this.rows.append(...rows.map((row) => this.row(row)));
+      if (more) this.rows.append(...rows.map((row) => this.row(row)));
+      else {
+        for (const thumb of this.thumbs) thumb.close();
+        this.thumbs = [];
+        fill(this.rows, rows.map((row) => this.row(row)));
+      }
       this.count.textContent = count(n, this.kind === "events" ? "event" : "recording");
       this.more.hidden = first + rows.length >= n;
       if (!n) this.rows.append(h("li", { class: "soft" }, "Nothing matches. Choose a lower score or another class."));
@@ -154,15 +162,16 @@ class Find {
       } catch (error) { say(error.message); }
     };
     item.right = () => { const { labels, presence } = answerOf([row.label]); return row.label && item.answer(labels, presence); };
-    item.wrong = () => { if (row.label === NOTHING) { field.focus(); return null; } return row.label && item.answer([row.label], "negative"); };
+    item.wrong = () => { if (row.label === NOTHING) { giveFocus(field); return null; } return row.label && item.answer([row.label], "negative"); };
     const field = h("input", { type: "text", list: this.known.id, placeholder: "Other", maxlength: "60", autocomplete: "off", "aria-label": `Other class for ${name}`, onkeydown: async (event) => {
       if (event.key === "Escape") field.blur();
-      if (event.key !== "Enter") return;
+      if (!isEnter(event)) return;
       event.preventDefault();
+      field.blur();
       const label = await chooseLabel(field.value, this.names, ask);
-      if (label) { field.value = ""; field.blur(); await item.answer([label]); item.focus(); }
+      if (label) { field.value = ""; await item.answer([label]); giveFocus(item); }
     } });
-    item.other = () => field.focus();
+    item.other = () => giveFocus(field);
     const place = h("div", { class: "thumb waiting" });
     item.hear = () => {
       item.hear = null;
@@ -186,9 +195,8 @@ class Find {
   }
 
   key(event) {
-    if (!isShortcut(event, ["j", "k", "ArrowDown", "ArrowUp"])) return;
     const items = [...this.rows.querySelectorAll(".find")], at = items.findIndex((one) => one.hasAttribute("aria-current"));
-    const item = items[at], go = (place) => { items[Math.max(0, Math.min(place, items.length - 1))]?.focus(); };
+    const item = items[at], go = (place) => { giveFocus(items[Math.max(0, Math.min(place, items.length - 1))]); };
     const next = () => go(at + 1);
     const keys = {
       j: next, ArrowDown: next, k: () => go(at - 1), ArrowUp: () => go(at - 1),

@@ -1,5 +1,7 @@
 // Mouse, fingers and keys on a viewer.
 
+import { onKeys } from "./keys.js";
+
 const CLICK = 4; // pixels that a click may move
 const LOW = 24; // pixels up or down from which what is drawn limits frequencies, too
 
@@ -16,7 +18,6 @@ export function gestures(viewer) {
 
   stage.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    stage.focus({ preventScroll: true });
     down.set(event.pointerId, place(event));
     if (down.size === 1) began = { x: place(event), y: level(event), time: viewer.time(place(event)), moves: event.pointerType === "touch" && !viewer.drawsByFinger, view: viewer.view };
     else began = null; // two fingers zoom
@@ -62,8 +63,7 @@ export function gestures(viewer) {
     else viewer.zoom(times, viewer.time(place(event)));
   }, { passive: false });
 
-  stage.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
+  onKeys((event) => {
     const length = viewer.view[1] - viewer.view[0], { player } = viewer;
     const goto = (time) => {
       player.seek(Math.min(Math.max(0, time), viewer.duration));
@@ -79,7 +79,7 @@ export function gestures(viewer) {
     if (!(event.key in keys)) return;
     event.preventDefault();
     keys[event.key]();
-  });
+  }, { at: stage, repeats: () => true });
 
   const jump = (event) => {
     const box = mini.getBoundingClientRect(), half = (viewer.view[1] - viewer.view[0]) / 2;

@@ -2,7 +2,8 @@
 
 import { annotator, nameField } from "./annotator.js";
 import { get, isAbout, onAnswers, post } from "./api.js";
-import { fill, h, isShortcut, say } from "./dom.js";
+import { fill, h, say } from "./dom.js";
+import { giveFocus, isEnter, isWriting, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
 import { chooseLabel } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
@@ -26,21 +27,23 @@ class Naming {
     this.end = h("div", { class: "card first", hidden: true });
     main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. The name applies to these sounds only. If they differ, choose Mixed and name each one; if you cannot tell, skip the group."),
       h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label one by one")), this.known, this.place, this.end);
-    this.keys = (event) => this.key(event);
   }
 
   begin({ groups, noise, classes }) {
     this.groups = withNoise(groups, noise);
     this.classes = classes;
-    document.addEventListener("keydown", this.keys);
+    const endKeys = onKeys((event) => this.key(event));
     this.show(this.open()[0] ?? -1);
     onAnswers((answers) => {
       const sounds = this.groups[this.number]?.sounds ?? [];
-      if (!this.stopped && answers.some((one) => sounds.some((sound) => isAbout(one, sound)))) this.refresh(this.number).catch((error) => say(error.message));
+      if (!this.stopped && !this.isBegun() && answers.some((one) => sounds.some((sound) => isAbout(one, sound)))) this.refresh(this.number).catch((error) => say(error.message));
     });
     this.watch();
-    return () => { this.stopped = true; clearTimeout(this.timer); document.removeEventListener("keydown", this.keys); this.clear(); };
+    return () => { this.stopped = true; clearTimeout(this.timer); endKeys(); this.clear(); };
   }
+
+  // Whether an answer to this group has been begun.
+  isBegun() { return this.mixed || this.out?.size > 0 || Boolean(this.name?.value) || isWriting(this.place); }
 
   clear() { for (const thumb of this.thumbs) thumb.close(); this.thumbs = []; }
 
@@ -61,8 +64,8 @@ class Naming {
     }
     this.thumbs = group.sounds.map((sound) => new Thumb(sound));
     this.out = new Set();
-    this.fields = this.thumbs.map((thumb, i) => h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "Name, or leave empty", "aria-label": `Name of sound ${i + 1}`, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); this.leaveField(i); } } }));
-    this.name = h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "What do you hear?", "aria-label": "Name of the group", onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); this.nameAll(this.name.value); } if (event.key === "Escape") this.name.blur(); } });
+    this.fields = this.thumbs.map((thumb, i) => h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "Name, or leave empty", "aria-label": `Name of sound ${i + 1}`, onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); event.target.blur(); this.leaveField(i); } } }));
+    this.name = h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "What do you hear?", "aria-label": "Name of the group", onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); this.name.blur(); this.nameAll(this.name.value); } if (event.key === "Escape") this.name.blur(); } });
     this.asks = h("div", {});
     this.body = h("div", { class: "card group" });
     this.place.replaceChildren(this.body);
@@ -74,7 +77,7 @@ class Naming {
   draw() {
     const group = this.groups[this.number], hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
     const cells = this.thumbs.map((thumb, i) => h("div", { class: this.out.has(i) ? "cell out" : "cell" }, thumb.button,
-      this.mixed ? this.fields[i] : h("label", { class: "small soft" }, h("input", { type: "checkbox", checked: !this.out.has(i), onchange: () => this.toggleOut(i) }), " belongs to the group")));
+      this.mixed ? this.fields[i] : h("label", { class: "small soft" }, h("input", { type: "checkbox", "aria-label": `Sound ${i + 1} belongs to the group`, checked: !this.out.has(i), onchange: () => this.toggleOut(i) }), " belongs to the group")));
     const act = (text, key, work, style) => h("button", { type: "button", class: style, onclick: work, "aria-keyshortcuts": key }, text, hint(key));
     const isNoise = group.number === NOISE, nothing = this.mixed ? null : act("Nothing here", "0", () => this.nameNothing(), isNoise ? "main" : undefined);
     const answers = this.mixed
@@ -99,7 +102,7 @@ class Naming {
 
   // The sound that is heard is the one whose field has the focus.
   nameOne(i) {
-    this.fields[i]?.focus();
+    giveFocus(this.fields[i]);
     const thumb = this.thumbs[i];
     if (thumb && !thumb.player?.playing) thumb.toggle();
   }
@@ -122,7 +125,7 @@ class Naming {
 
   async nameAll(text) {
     const name = await chooseLabel(text, this.classes, this.asks);
-    if (!name) { this.name.focus(); return; }
+    if (!name) { giveFocus(this.name); return; }
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
     if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
     this.save(inside.map((i) => this.said(i, [name])), name);
@@ -134,7 +137,7 @@ class Naming {
     for (const [i, field] of this.fields.entries()) {
       const name = await chooseLabel(field.value, [...this.classes, ...named.map(([, one]) => one)], this.asks);
       if (name) named.push([i, name]);
-      else if (field.value.trim()) { field.focus(); return; }
+      else if (field.value.trim()) { giveFocus(field); return; }
     }
     if (!named.length) { say("No sound has a name: write one or skip the group."); return; }
     this.save(named.map(([i, name]) => this.said(i, [name])), `${named.length} ${named.length === 1 ? "answer" : "answers"} saved`);
@@ -251,11 +254,10 @@ class Naming {
   }
 
   key(event) {
-    if (!isShortcut(event)) return;
     if (event.key.toLowerCase() === "z") { this.undo(); return; }
     if (!this.groups[this.number]) return;
     const name = event.key >= "1" && event.key <= "9" && !this.mixed ? this.classes[Number(event.key) - 1] : undefined;
-    const keys = { " ": () => this.playNext(), m: () => this.mixed || this.mix(), 0: () => this.mixed || this.nameNothing(), x: () => isLarge(this.groups[this.number]) && this.split(), s: () => this.skip(), "/": () => this.name.focus() };
+    const keys = { " ": () => this.playNext(), m: () => this.mixed || this.mix(), 0: () => this.mixed || this.nameNothing(), x: () => isLarge(this.groups[this.number]) && this.split(), s: () => this.skip(), "/": () => giveFocus(this.name) };
     const work = name ? () => this.nameAll(name) : keys[event.key.toLowerCase()];
     if (!work) return;
     event.preventDefault();

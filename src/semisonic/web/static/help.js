@@ -1,6 +1,7 @@
 // What each page is for, its keys, and a tour at the first start.
 
 import { h } from "./dom.js";
+import { giveFocus, onKeys } from "./keys.js";
 
 const VIEWER = [
   ["Space", "Play, pause"], ["← →", "Move back or forward"], ["+ −", "Zoom in or out; also Ctrl and the wheel, or two fingers"],
@@ -79,13 +80,13 @@ function tour(place = 0) {
   const next = h("button", { type: "button", class: "main", onclick: () => tour(place + 1) }, isLast ? "Done" : "Next");
   document.body.append(h("section", { class: "tour card", "aria-label": "Tour" }, h("p", { role: "status" }, text),
     h("div", { class: "row" }, next, isLast ? null : h("button", { type: "button", class: "quiet", onclick: () => tour(TOUR.length) }, "Close the tour"), h("span", { class: "soft small num" }, `${place + 1} of ${TOUR.length}`))));
-  if (place) next.focus();
+  if (place) giveFocus(next);
 }
 
 export function startHelp() {
   document.getElementById("help").addEventListener("click", showHelp);
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "?" || event.target.matches?.("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  onKeys((event) => {
+    if (event.key !== "?" || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     showHelp();
   });

@@ -6,9 +6,10 @@ import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
 import { LabelIssues } from "./issues.js";
-import { about, clock, h, isShortcut, percent, readable, say } from "./dom.js";
+import { about, clock, h, percent, readable, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
 import { helpAbout } from "./help.js";
+import { giveFocus, isWriting, onKeys } from "./keys.js";
 import { answersPage, inWords } from "./labels.js";
 import { answerOf, spoken } from "./naming.js";
 import { classColour } from "./palette.js";
@@ -55,15 +56,14 @@ class Labelling {
     this.hint = h("p", { class: "note", hidden: true }, "There is no class yet. The quickest start is to ", h("a", { href: "#/label/groups" }, "name the groups"), ".");
     this.issues = new LabelIssues((found, issue) => this.choose(found, issue));
     this.panel = answerPanel({ keep: () => this.answer({ ...answerOf(this.issue.labels), note: "" }), answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on), next: () => this.next(), play: () => this.viewer?.player.toggle() });
-    main.append(h("div", { class: "row toolbar" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play automatically"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/answers" }, "Answers and classes"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
+    main.append(h("div", { class: "row toolbar" }, this.order, h("label", { class: "small soft" }, this.plays, " play automatically"), this.name, this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/answers" }, "Answers and classes"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.marks, this.panel.element), this.side));
-    this.keys = (event) => this.key(event);
   }
 
   get who() { return annotator(); }
 
   begin() {
-    document.addEventListener("keydown", this.keys);
+    const endKeys = onKeys((event) => this.key(event));
     onAnswers((answers) => {
       if (this.stopped) return;
       this.state();
@@ -71,7 +71,7 @@ class Labelling {
     });
     this.state();
     this.next();
-    return () => { this.stopped = true; document.removeEventListener("keydown", this.keys); clearTimeout(this.timer); clearTimeout(this.waits); this.viewer?.close(); };
+    return () => { this.stopped = true; endKeys(); clearTimeout(this.timer); clearTimeout(this.waits); this.viewer?.close(); };
   }
 
   async state() {
@@ -114,8 +114,8 @@ class Labelling {
     }
   }
 
-  // What is asked may be another segment now, or have other predictions. What was chosen, or is answered in parts, stays.
-  askAgain() { if (!this.isChosen && !this.events.length) this.next(); }
+  // What is asked may be another segment now, or have other predictions. What was chosen, or is being answered, stays.
+  askAgain() { if (!this.isChosen && !this.events.length && !this.panel.isBegun() && !isWriting(this.place)) this.next(); }
 
   // What somebody chose to listen to, in place of what is being asked for; its list may be far below the picture.
   choose(found, issue = null) {
@@ -176,7 +176,7 @@ class Labelling {
     this.viewer.choose(...this.unchosen);
     this.showEvents();
     this.panel.wait(false);
-    this.viewer.stage.focus({ preventScroll: true });
+    giveFocus(this.viewer.stage, { preventScroll: true });
     if (this.plays.checked && document.hasFocus()) this.viewer.player.play(this.whole);
   }
 
@@ -313,7 +313,6 @@ class Labelling {
   }
 
   key(event) {
-    if (!isShortcut(event)) return;
     if (event.key === " " && this.viewer && !event.target.closest?.(".stage")) { event.preventDefault(); this.viewer.player.toggle(); return; }
     if (this.panel.key(event.key)) event.preventDefault();
   }

@@ -4,6 +4,7 @@ import { annotator, nameField } from "./annotator.js";
 import { COMMANDS } from "./answers.js";
 import { get, post, send } from "./api.js";
 import { clock, dot, fill, h, readable, say, waited } from "./dom.js";
+import { giveFocus, isEnter } from "./keys.js";
 import { NONE, chooseLabel, suggestions } from "./naming.js";
 import { classColour } from "./palette.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
@@ -46,7 +47,7 @@ class Answers {
       told.replaceChildren();
       for (const file of files.files) await this.take(file, told);
       files.value = "";
-      this.load().catch((error) => say(error.message));
+      this.load(!this.isEditing()).catch((error) => say(error.message));
     } });
     return h("section", { class: "classes" }, h("h2", {}, "Import"), h("p", { class: "soft small" }, "Import labels from selection tables of Raven, label tracks of Audacity, CSV, or tables of BirdNET and Kaleidoscope. They become your answers; one Undo removes those of a file."),
       files, h("label", { class: "button", for: "tables" }, "Choose files …"), told);
@@ -71,7 +72,10 @@ class Answers {
     } catch (error) { tell(`: ${without(error.message)}`); }
   }
 
-  async load() {
+  // Whether somebody is changing an answer or the name of a class, which drawing them again would end.
+  isEditing() { return Boolean(this.list.querySelector(".edit") || this.place.querySelector(".renaming")); }
+
+  async load(redraws = true) {
     const { rows, classes } = await get("label/answers");
     this.rows = rows;
     this.looks = classes.map((look, i) => ({ ...look, shown: look.colour || classColour(i) }));
@@ -84,6 +88,7 @@ class Answers {
     };
     choices(this.label, "All classes", this.names);
     choices(this.who, "All annotators", [...new Set(this.rows.map((row) => row.annotator))].sort());
+    if (!redraws) return;
     this.drawClasses();
     this.draw();
   }
@@ -108,10 +113,10 @@ class Answers {
     const press = h("input", { type: "text", maxlength: "1", value: key, placeholder: place < 9 ? String(place + 1) : "", autocomplete: "off", "aria-label": `Key of ${name}`, title: "A letter or digit that answers with this class", onchange: () => this.look(name, colour, press.value.toLowerCase()) });
     const ask = h("div", {}), title = h("b", {}, name);
     const rename = h("button", { type: "button", class: "quiet", "aria-label": `Rename ${name}`, title: "Or merge it with another class", onclick: () => {
-      const field = h("input", { type: "text", value: name, list: "labels", maxlength: "60", autocomplete: "off", "aria-label": `New name of ${name}`, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); this.rename(name, field.value.trim(), ask); } if (event.key === "Escape") this.drawClasses(); } });
+      const field = h("input", { type: "text", class: "renaming", value: name, list: "labels", maxlength: "60", autocomplete: "off", "aria-label": `New name of ${name}`, onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); field.blur(); this.rename(name, field.value.trim(), ask); } if (event.key === "Escape") this.drawClasses(); } });
       title.replaceWith(field);
       rename.replaceWith(h("button", { type: "button", class: "main", onclick: () => this.rename(name, field.value.trim(), ask) }, "Save"));
-      field.select();
+      if (giveFocus(field)) field.select();
     } }, "Rename");
     return h("li", {}, h("div", { class: "look" }, paint, title, h("a", { class: "small", href: "#/label/answers", onclick: (event) => { event.preventDefault(); this.label.value = name; this.draw(); this.list.scrollIntoView(); } }, count(n, "answer")), h("label", { class: "small soft" }, "Key ", press), rename), ask);
   }
@@ -181,7 +186,7 @@ class Answers {
   edit(row, place) {
     const ask = h("div", {});
     const save = (labels, presence) => this.act(() => post("label/answers/change", { id: row.id, labels, presence, annotator: annotator() }), "Changed");
-    const field = h("input", { type: "text", list: "labels", value: row.labels.join("; "), maxlength: "200", autocomplete: "off", "aria-label": "Label; separate several with ;", onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); named(); } if (event.key === "Escape") form.remove(); } });
+    const field = h("input", { type: "text", list: "labels", value: row.labels.join("; "), maxlength: "200", autocomplete: "off", "aria-label": "Label; separate several with ;", onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); field.blur(); named(); } if (event.key === "Escape") form.remove(); } });
     const named = async () => {
       const labels = [];
       for (const text of field.value.split(";").filter((one) => one.trim())) {
@@ -195,7 +200,7 @@ class Answers {
       h("button", { type: "button", onclick: () => save([], "negative") }, "None of these"), h("button", { type: "button", onclick: () => save([], "uncertain") }, "Unsure"), h("button", { type: "button", class: "quiet", onclick: () => form.remove() }, "Cancel")), ask);
     place.querySelector(".edit")?.remove();
     place.append(form);
-    field.select();
+    if (giveFocus(field)) field.select();
   }
 }
 
@@ -205,6 +210,6 @@ function confirmed(place, text, action) {
     const end = (agreed) => { place.replaceChildren(); resolve(agreed); };
     const yes = h("button", { type: "button", class: "main", onclick: () => end(true) }, action);
     place.replaceChildren(h("div", { class: "note", role: "group", "aria-label": action }, text, h("div", { class: "row" }, yes, h("button", { type: "button", onclick: () => end(false) }, "Cancel"))));
-    yes.focus();
+    giveFocus(yes);
   });
 }

@@ -1,6 +1,7 @@
 // Which class a typed text means: asked where it is not clear, so that "Cat" and "cat" do not both come to be.
 
 import { h } from "./dom.js";
+import { giveFocus } from "./keys.js";
 
 const spelling = (text) => text.replace(/\s+/gu, "").toLowerCase();
 
@@ -23,7 +24,7 @@ export const answerOf = (labels) => (isNothing(labels) ? { labels: [], presence:
 export const suggestions = (classes, id = "labels") => h("datalist", { id }, classes.map((value) => h("option", { value })));
 
 // Gives the name of a class, one that is new included, or "" if none was chosen.
-// A key that calls it must not go on to the button that is focused here: preventDefault().
+// A key that calls it must have left its field, and not go on to the button that is focused here: preventDefault().
 export async function chooseLabel(text, classes, place) {
   const name = text.trim();
   if (!name || classes.includes(name)) return name;
@@ -37,6 +38,6 @@ export async function chooseLabel(text, classes, place) {
       same.length ? `“${name}” differs from “${same[0]}” only in case or spaces.` : `Some classes begin with “${name}”.`,
       h("div", { class: "row" }, found.map((one) => take(one, same.length ? `Use ${one}` : one)), same.length ? null : take(name, `New label: ${name}`), take("", "Cancel")));
     place.replaceChildren(asked);
-    asked.querySelector("button").focus();
+    giveFocus(asked.querySelector("button"));
   });
 }

@@ -1,7 +1,8 @@
 // Try it: open a sound, look at it, hear what the model hears.
 
 import { address, get, post, remove, upload } from "./api.js";
-import { clock, fill, h, isShortcut, noModel, readable, percent, say, waited } from "./dom.js";
+import { clock, fill, h, noModel, readable, percent, say, waited } from "./dom.js";
+import { giveFocus, isWriting, onKeys } from "./keys.js";
 import { microphoneBar } from "./microphone.js";
 import { named, spoken } from "./naming.js";
 import { forServer, record } from "./recorder.js";
@@ -82,7 +83,7 @@ function makeSide({ examples, folders }) {
           if (file.size > appState.max_bytes) throw new Error(`larger than ${appState.max_bytes / 1e6} MB`);
           const heard = await forServer(file, appState.unread_suffixes);
           const sound = await upload(heard, heard.name, (share) => { bar.value = (number + share) / files.length; });
-          if (isFirst && element.isConnected) await open(() => sound); else await refresh();
+          if (isFirst && element.isConnected && !isWriting()) await open(() => sound); else await refresh();
           isFirst = false;
         } catch (error) { left.push(h("li", {}, `${file.name}: ${error.message}`)); }
       }
@@ -167,12 +168,13 @@ function makeSide({ examples, folders }) {
         if ([...dataTransfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory)) say("You cannot drop a folder. Open it and drop its files.");
         else if (dataTransfer.files.length) send([...dataTransfer.files]);
       });
-      on("keydown", (event) => {
+      const endKeys = onKeys((event) => {
         const by = { n: 1, p: -1 }[event.key.toLowerCase()];
-        if (!by || !id || !isShortcut(event)) return;
+        if (!by || !id) return;
         isByKey = true;
         step(by);
       });
+      signal.addEventListener("abort", endKeys);
     },
   };
 }
@@ -346,7 +348,7 @@ function showSound(work, id, appState) {
       viewer = new Viewer(sound, { withScores: Boolean(appState.model) });
       viewer.onview = waited(markRows, 60);
       place.replaceChildren(viewer.element, side.moves);
-      if (isByKey) viewer.stage.focus({ preventScroll: true });  // so that Space plays
+      if (isByKey) giveFocus(viewer.stage, { preventScroll: true });  // so that Space plays
       isByKey = false;
       if (heard?.reason || sound.damage) place.prepend(h("p", { class: "note" }, heard?.reason || sound.damage));
     }
