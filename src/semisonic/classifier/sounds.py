@@ -322,6 +322,10 @@ def as_labels(y: Any) -> list[Any]:
             )
         names = list(y.columns) if isinstance(y, pd.DataFrame) else range(table.shape[1])
         return [tuple(name for name, has in zip(names, row, strict=True) if has) for row in table]
+    if isinstance(table, (str, bytes, Mapping)) or not isinstance(table, Iterable):
+        raise DataError(
+            f"labels: found {type(y).__name__}, expected a sequence with a label for each sound"
+        )
     return [_label(row, item) for row, item in enumerate(table)]
 
 

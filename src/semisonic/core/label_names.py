@@ -95,7 +95,10 @@ def labels_of(item: Any, separator: str = LABEL_SEPARATOR) -> tuple[Any, ...]:
     ((3,), (True,), ())
     """
     if isinstance(item, (bytes, bytearray)):
-        item = bytes(item).decode("utf-8").rstrip("\0")
+        try:
+            item = bytes(item).decode("utf-8").rstrip("\0")
+        except UnicodeDecodeError:
+            raise ValueError(f"found {bytes(item)!r}, expected a name in UTF-8") from None
     if isinstance(item, str):
         return _labels_of_text(item, separator)
     if item is None:

@@ -18,7 +18,7 @@ from semisonic.audio.find import advice
 from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import path_from
-from semisonic.core.label_names import LABEL_SEPARATOR, labels_of
+from semisonic.core.label_names import LABEL_SEPARATOR, labels_of, name_fault
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
@@ -278,8 +278,10 @@ def _clip(row: TableRow, columns: Columns, separator: str, first_fold: int) -> d
         raise ValueError(f"found '{kind}' as {columns.label_type}, expected {expected}")
     text = row[columns.label]
     labels = list(map(str, labels_of(text, separator)))
-    if len(labels) < sum(bool(part.strip()) for part in text.split(separator)):
+    if labels and len(labels) < sum(bool(part.strip()) for part in text.split(separator)):
         raise ValueError(f"found a label twice in '{text}', expected once")
+    if fault := next(filter(None, map(name_fault, labels)), ""):
+        raise ValueError(fault)
     times = columns.times(row)
     start, end = float(times.start), float(times.end)
     start = 0.0 if np.isnan(start) else start
