@@ -45,8 +45,8 @@ def visible(text: str) -> str:
 
     Examples
     --------
-    >>> visible("dog\x1b[2J")
-    'dog\\x1b[2J'
+    >>> print(visible("dog" + chr(27) + "[2J"))
+    dog\\x1b[2J
     """
     if text.isprintable():
         return text
