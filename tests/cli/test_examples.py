@@ -61,11 +61,8 @@ ENDS_OTHERWISE = {
         2,
         NO_MICROPHONE,
     ),
-    "semisonic data check path/to/esc50": (3, ""),
-    "semisonic data check path/to/esc10 --unlabelled path/to/pool --json": (3, ""),
 }
-"""Examples that need a microphone, or somebody to ask, run up to the error that says so; a check
-that finds copies in two folds, as it does among these few like sounds, says so with a 3."""
+"""Examples that need a microphone, or somebody to ask, run up to the error that says so."""
 
 
 def every_verb(group: Verbs = command) -> Iterator[Verb]:
