@@ -207,10 +207,10 @@ def test_in_digital_silence_there_is_nothing(folder, client, capsys) -> None:
     assert main(["predict", model, str(file), "-o", str(table), "--top", "2", "-q"]) == 0
     with table.open() as stream:
         (row,) = csv.DictReader(stream)
-    assert (row["label"], row["score"], row["label_2"], row["score_2"]) == ("silence", "", "", "")
+    assert (row["label"], row["score"], row["label_2"], row["score_2"]) == ("(silence)", "", "", "")
     capsys.readouterr()
     assert main(["predict", model, str(file)]) == 0
-    assert "silence (digital silence)" in capsys.readouterr().out
+    assert "(silence): digital silence" in capsys.readouterr().out
 
     rules = dict(RULES, threshold="0.01")
     assert len(semisonic.detect(model, file, threshold=0.01, device="cpu").events) == 0
@@ -235,7 +235,7 @@ def test_silent_windows_do_not_count_in_the_answer_for_a_recording(folder) -> No
     assert rows[0][3::2] == rows[1][3::2]
     np.testing.assert_allclose(rows[0][4::2], rows[1][4::2], atol=1e-6)
     windows = predict_files(open_model(folder / "model.zip"), files[1:], windows=True).rows
-    assert [row[3] == "silence" for row in windows] == [False] + 5 * [True]
+    assert [row[3] == "(silence)" for row in windows] == [False] + 5 * [True]
 
 
 def steady(kind: str, level_db: float) -> np.ndarray:
@@ -296,10 +296,10 @@ def test_in_steady_noise_there_is_nothing(wary, capsys, kind, level_db) -> None:
     model_file, file = str(folder / "model.zip"), folder / "sounds" / name
     rows = semisonic.predict(model_file, [file, folder / "sounds" / "sweep.wav"]).rows
     named = {Path(row[0]).name: row[3] for row in rows}
-    assert named[name] == "noise"
+    assert named[name] == "(noise)"
     assert named["sweep.wav"] in CLASSES
     heard = SoundClassifier.load(model_file)
-    assert heard.predict([file]).tolist() == ["unknown"]
+    assert heard.predict([file], unknown=True).tolist() == ["(unknown)"]
     assert heard.predict([folder / "sounds" / "sweep.wav"])[0] in CLASSES
     for times in ("auto", "windows"):
         found = semisonic.detect(model_file, file, threshold=0.01, times=times, device="cpu")

@@ -143,7 +143,7 @@ class PredictResult(Result):
             *cells, _, reason = cells
         pairs = zip(cells[::2], cells[1::2], strict=True)
         texts = [f"{label} {score:.2f}" if label else "" for label, score in pairs]
-        return [f"{cells[0]} ({reason})" if math.isnan(cells[1]) else texts[0], *texts[1:]]
+        return [f"{cells[0]}: {reason}" if math.isnan(cells[1]) else texts[0], *texts[1:]]
 
 
 def answer_limits(
