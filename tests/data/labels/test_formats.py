@@ -370,7 +370,6 @@ def test_times_of_raven_run_over_all_recordings(tmp_path: Path) -> None:
         *(
             (form, {"label": label}, "1 of 1 events cannot be written")
             for form, label in {
-                "audacity": "a\tb",
                 "raven": "a\nb",
                 "csv": "a;b",
                 "csv-wide": "group",
