@@ -94,7 +94,8 @@ def test_a_long_table_is_not_read_to_be_shown(tmp_path: Path) -> None:
 
 def test_names_of_files_and_labels_are_text(tmp_path: Path) -> None:
     file = NASTY.replace("\x00", "\x01")
-    html = shown(Clips.from_rows(tmp_path, [{"file": file, "labels": NASTY}], name=NASTY))
+    label = NASTY.replace("\x00", "").replace("\udcff", "")
+    html = shown(Clips.from_rows(tmp_path, [{"file": file, "labels": label}], name=NASTY))
     assert html.count("&lt;script&gt;") >= 4
 
 
