@@ -70,11 +70,6 @@ def test_it_is_said_in_words() -> None:
     assert said[2] == "99 % was not reached with labels alone."
 
 
-def test_two_points_are_too_few_to_say() -> None:
-    (said,) = say_needed(curve("labels alone", {1: 0.5, 4: 0.95}), [0.75, 0.9])
-    assert "2 of the 3" in said
-
-
 def test_the_same_budget_twice_is_an_error() -> None:
     point = PLAIN.points[0]
     with pytest.raises(DataError, match="each number once"):

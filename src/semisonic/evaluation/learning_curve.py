@@ -11,9 +11,6 @@ import numpy as np
 from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import ArmAccuracy
 
-_LEAST_POINTS = 3
-"""With fewer numbers of labels, nothing shows how the accuracy rises."""
-
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -111,12 +108,6 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
 
 def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
     """Write a sentence for each accuracy, 0 to 1: how many labels per class it needs."""
-    n_points = len(curve.points)
-    if n_points < _LEAST_POINTS:
-        return [
-            f"Too little to say how many labels are needed with {curve.name}: {n_points} of the "
-            f"{_LEAST_POINTS} numbers of labels needed."
-        ]
     sentences = []
     for accuracy in accuracies:
         labels = curve.needed(accuracy)
