@@ -163,20 +163,6 @@ def test_events_keep_the_date_the_hour_and_the_site(place, nights, tmp_path, tel
     assert set(days) == {("SITE1", "2024-06-01"), ("SITE1", "2024-06-02"), ("SITE2", "2024-06-01")}
 
 
-def test_a_single_folder_is_the_site_of_its_recordings(place, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "new" / "RIDGE").mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    for hour in ("04", "05"):
-        wave = rng.normal(0, 0.1, 4 * RATE)
-        sf.write(tmp_path / "new" / "RIDGE" / f"20240601_{hour}3000.wav", wave, RATE)
-    for given in ("new", "new/RIDGE"):
-        found = ["detect", place / "model.zip", given, "-o", tmp_path / f"of-{Path(given).name}"]
-        assert cli(found, "--threshold 0.2 -q") == 0
-        file = tmp_path / f"of-{Path(given).name}" / "hours.csv"
-        assert set(pd.read_csv(file)["site"]) == {"RIDGE"}
-
-
 def test_the_sound_of_each_event_is_cut_out_for_review(
     place, nights, tmp_path, capsys, tells
 ) -> None:

@@ -119,6 +119,7 @@ def _by_run(data: Path, pool: Path | None, folder: Path) -> dict[str, torch.Tens
     else:
         assert result.model is not None
         file = result.model
+        models[file] = load(file)
     return dict(models[file].state_dict())
 
 

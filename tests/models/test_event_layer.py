@@ -32,7 +32,7 @@ def noise(n: int = 2) -> torch.Tensor:
 def test_what_stands_out_is_kept_and_the_background_taken_away() -> None:
     layer, x = new_event_layer(build(NETWORK, MEL, "abc")), noise()
     x[1, :, 4:9, 60:90] += 30.0
-    over, cleaned = layer.split(x)
+    over, cleaned, _ = layer.split(x)
     times = layer.times(x.shape[3])
     assert over.shape[1] == len(times)
     inside = (times > 61 * layer.frame) & (times < 89 * layer.frame)

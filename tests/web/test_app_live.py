@@ -197,7 +197,6 @@ def test_kept_events_are_saved_as_a_label_file(client, tmp_path, kind) -> None:
         ("csv", [0, "x", "hum", 0.5]),
         ("birdnet", [0, 1, "hum", 0.5]),
         ("scores", [0, 1, "hum", 0.5]),
-        ("raven", [0, 1, "a\tb", 0.5]),
         ("csv", None),
     ],
 )

@@ -56,11 +56,8 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
     places = [os.path.abspath(file).replace(os.sep, "/") for file in durations]
     parts = [(url_of(file) or at).split("/") for file, at in zip(durations, places, strict=True)]
     levels = zip(*(one[:-1] for one in parts), strict=False)
-    # Folders above all of them name no site, but the only folder below the given one does.
+    # Folders above all of them name no site.
     n_shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
-    is_only = all(len(one) == n_shared + 1 for one in parts)
-    if parts and is_only and all(file.replace(os.sep, "/").count("/") > 1 for file in durations):
-        n_shared -= 1
     names = ["/".join(one[n_shared:]) for one in parts]
     rows = []
     for file, name, named in zip(durations, names, read_names(names), strict=True):
