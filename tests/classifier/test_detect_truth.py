@@ -6,12 +6,16 @@ import csv
 from pathlib import Path
 
 import pytest
-from detecting_sounds import EVENTS, write_long
+import soundfile as sf
+from detecting_sounds import EVENTS, long_wave, write_long
+from tiny_sounds import RATE
 
+import semisonic
 from semisonic.classifier.detection.detect import run_detect
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.options import EventOptions
-from semisonic.core.errors import DataError
+from semisonic.cli.main import main
+from semisonic.core.errors import DataError, OptionError
 from semisonic.data.events import Events, make_events
 from semisonic.data.formats.label_files import write_labels
 from semisonic.evaluation.events import score_overlaps
@@ -87,6 +91,57 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
         tmp_path / "run" / "detections.html"
     ).read_text(encoding="utf-8")
     assert "recall 0.75" in result.summary()
+
+
+def test_chosen_thresholds_are_kept_for_detect_and_listen(
+    detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = tuple((3.0 + 5 * n, 1.0, ("hum", "sweep")[n % 2]) for n in range(14))
+    night, table = tmp_path / "night.wav", tmp_path / "thresholds.csv"
+    sf.write(night, long_wave(80.0, places), RATE)
+    true = make_events(
+        {"file": str(night), "start_time": at, "end_time": at + length, "label": label}
+        for at, length, label in places
+    )
+    write_labels(true, tmp_path / "labels.csv", "csv", root=Path.cwd())
+    words = ["detect", detector, night, "-o", tmp_path / "run", "--device", "cpu"]
+    more = ["--truth", tmp_path / "labels.csv", "--save-thresholds", table]
+    assert main([*map(str, [*words, *more])]) == 0
+    shown = capsys.readouterr().out
+    assert "each tested on parts of the recordings that it was not chosen on" in shown
+    assert (tmp_path / "run" / "by_threshold.csv").is_file()
+    assert "Precision, recall, F1 and false alarms per hour by threshold" in (
+        tmp_path / "run" / "detections.html"
+    ).read_text(encoding="utf-8")
+    chosen = dict(row.values() for row in csv.DictReader(table.open()))
+    assert sorted(chosen) == ["hum", "sweep"]
+    lower = semisonic.detect(detector, night, threshold=0.05, device="cpu").events
+    again = semisonic.detect(detector, night, threshold=table, device="cpu").events
+    kept = [
+        score >= float(chosen[label]) for score, label in zip(lower.score, lower.label, strict=True)
+    ]
+    assert again[["start_time", "end_time", "score"]].to_numpy().tolist() == (
+        lower[kept][["start_time", "end_time", "score"]].to_numpy().tolist()
+    )
+    assert score_overlaps(true, again).overall.f1 >= score_overlaps(true, lower).overall.f1
+    listen = ["listen", detector, "--input", night, "--speed", 0, "--threshold", table]
+    assert main([*map(str, listen), "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("words", ["--save-thresholds t.csv", "--max-false-alarms 1"])
+def test_thresholds_are_chosen_by_annotated_events_alone(
+    detector: Path, night: tuple[Path, Events], words: str
+) -> None:
+    assert main(["detect", str(detector), str(night[0] / "night.wav"), *words.split()]) == 2
+
+
+def test_a_table_with_two_thresholds_of_a_class_is_refused(
+    detector: Path, night: tuple[Path, Events], tmp_path: Path
+) -> None:
+    table = tmp_path / "thresholds.csv"
+    table.write_text("label,threshold\nhum,0.3\nhum,0.7\n", encoding="utf-8")
+    with pytest.raises(OptionError, match="two rows"):
+        semisonic.detect(detector, night[0], threshold=table, device="cpu")
 
 
 def test_labels_of_other_recordings_are_an_error(

@@ -61,7 +61,7 @@ def test_a_start_is_told_before_the_end_is_known() -> None:
         [one.kind for one in tracker.push(window)]
         for window in windows_of([0.9, 0.9, 0.9, 0.9, 0, 0, 0, 0, 0, 0])
     ]
-    assert kinds == [[], ["start"], [], [], [], [], [], ["end"], [], []]
+    assert kinds == [[], ["start"], [], [], [], [], [], [], ["end"], []]
 
 
 def test_an_event_that_turns_out_too_short_is_taken_back() -> None:

@@ -2,46 +2,85 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.classifier.detection.frame_scores import Average, Grid
-from semisonic.classifier.events import LOW, EventRules, EventTracker
+from semisonic.classifier.events import EventRules, EventTracker
 from semisonic.core.errors import OptionError
 
 Event = tuple[int, int, float]
 
 
+def without_gaps(scores: np.ndarray, gap: int) -> np.ndarray:
+    """Each frame at the highest level at which it lies in or between close frames."""
+    closed = scores.copy()
+    for level in np.unique(scores):
+        above = np.flatnonzero(scores >= level).tolist()
+        for a, b in pairwise(above):
+            if b - a - 1 <= gap:
+                closed[a : b + 1] = np.maximum(closed[a : b + 1], level)
+    return closed
+
+
 def plain(
     scores: np.ndarray, threshold: float, edge: float, gap: int, shortest: int
 ) -> list[Event]:
-    """All at once, frame by frame."""
-    runs: list[list[int]] = []
-    for i, score in enumerate(scores):
-        if score >= LOW * threshold:
-            if runs and runs[-1][1] == i:
-                runs[-1][1] = i + 1
-            else:
-                runs.append([i, i + 1])
-    runs = [run for run in runs if scores[slice(*run)].max() >= threshold]
-    joined: list[list[int]] = []
-    for run in runs:
-        if joined and run[0] - joined[-1][1] <= gap:
-            joined[-1][1] = run[1]
-        else:
-            joined.append(run)
+    """All at once, peak by peak."""
+    closed, peaks = without_gaps(scores, gap), []
+    for i, height in enumerate(closed):
+        saddles = [
+            closed[min(i, j) : max(i, j) + 1].min()
+            for j, other in enumerate(closed)
+            if other > height or (other == height and j < i)
+        ]
+        if max(saddles, default=0.0) < 0.4 * height:
+            peaks.append(i)
+    cuts = [a + int(closed[a:b].argmin()) for a, b in pairwise(peaks)]
     found = []
-    for a, b in joined:
-        top = scores[a:b].max()
-        while scores[a] < edge * top:
-            a += 1
-        while scores[b - 1] < edge * top:
-            b -= 1
-        if b - a >= shortest:
-            found.append((a, b, float(top)))
+    for a, b in pairwise([0, *cuts, len(scores)]):
+        top = scores[a:b].max(initial=0.0)
+        if top < threshold:
+            continue
+        high = a + np.flatnonzero(scores[a:b] >= edge * top)
+        first, last = int(high[0]), int(high[-1]) + 1
+        if last - first >= shortest:
+            found.append((first, last, float(top)))
     return found
+
+
+def events_of(
+    scores: list[float], threshold: float, gap: int = 0, edge: float = 0.6
+) -> list[Event]:
+    """The events in the scores of one class."""
+    tracker = EventTracker(EventRules({"a": 0}, {"a": threshold}, edge, gap, 1, 1.0))
+    found = [*tracker.push(np.array(scores)[:, None]), *tracker.open()]
+    return [(one.first, one.last, one.score) for one in found]
+
+
+def test_a_dip_below_two_fifths_of_the_lower_peak_separates_two_events() -> None:
+    assert events_of([0, 0.9, 0.33, 0.8, 0], 0.5) == [(1, 4, 0.9)]
+    assert events_of([0, 0.9, 0.31, 0.8, 0], 0.5) == [(1, 2, 0.9), (3, 4, 0.8)]
+    assert events_of([0, 0.9, 0.31, 0.8, 0], 0.5, gap=1) == [(1, 4, 0.9)]
+    assert events_of([0, 0.9, 0.31, 0.3, 0.8, 0], 0.5, gap=1) == [(1, 2, 0.9), (4, 5, 0.8)]
+
+
+quantized = st.lists(st.integers(0, 20).map(lambda n: n / 20), max_size=60)
+
+
+@settings(max_examples=300, deadline=None)
+@given(quantized, st.integers(0, 4), st.sampled_from([0.1, 0.6, 1.0]))
+def test_events_at_a_higher_threshold_are_those_whose_score_reaches_it(
+    scores: list[float], gap: int, edge: float
+) -> None:
+    lowest = events_of(scores, 0.05, gap, edge)
+    for threshold in (0.2, 0.5, 0.7, 0.95):
+        expected = [one for one in lowest if one[2] >= threshold]
+        assert events_of(scores, threshold, gap, edge) == expected
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,9 +1,10 @@
 """From scores along time to events: thresholds of classes, and one rule for starts, gaps and ends.
 
-``detect``, ``listen`` and the app use the same rule. Adjacent frames with a score above the lower
-of two thresholds are one run; it is an event if its score reaches the upper threshold somewhere
-(hysteresis, as in edge detection, Canny 1986). Runs that are close become one event. The event is
-then shortened to the part where the score is at least a share of its largest: overlapping windows
+``detect``, ``listen`` and the app use the same rule. Each peak that stands out of the scores around
+it by more than 0.6 of its height is an event, if it reaches the threshold; short gaps do not count
+as lower (for such peaks by their persistence see Edelsbrunner, Letscher and Zomorodian 2002). So
+the events at a higher threshold are those at a lower one with a score that reaches it. An event is
+shortened to the part where the score is at least a share of its largest: overlapping windows
 lengthen an event by an amount that depends on their length, but not on the scores.
 """
 
@@ -13,12 +14,15 @@ import logging
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import grey_closing
+from scipy.signal import find_peaks, peak_prominences
 
 from semisonic.classifier.config import AUTO
 from semisonic.classifier.detection.frame_scores import FrameScorer
@@ -31,8 +35,9 @@ from semisonic.models.sound_model import SoundModel
 
 DEFAULT = 0.5
 EDGE_OF_FRAMES, EDGE_OF_WINDOWS = 0.6, 0.8
-LOW = 0.5
-"""The lower threshold as a share of the upper one."""
+VALLEY = 0.4
+"""Share of the lower of two peaks below which the score between them separates two events."""
+_TIE = 1e-6  # less than the step between stored scores
 _CLOSE = 1e-6  # of a frame
 _log = logging.getLogger(__name__)
 Scores = NDArray[np.float64]
@@ -77,8 +82,12 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
         raise OptionError(
             f"{path}: found the columns {', '.join(table.names)}, expected label and threshold"
         )
+    named = set[str]()
     for row in table.rows:
         label = class_name(row["label"])
+        if label in named:
+            raise OptionError(f"{path}: class '{label}' stands in two rows, expected one")
+        named.add(label)
         if label not in found:
             raise OptionError(f"{path}: unknown class '{label}'; {nearest(label, model.classes)}")
         found[label] = _threshold(row["threshold"].replace(",", "."), f"{path}, class '{label}'")
@@ -156,6 +165,11 @@ class EventRules:
             frame=frame,
         )
 
+    def down_to(self, lowest: float) -> EventRules:
+        """The same rules, with thresholds of at most ``lowest``."""
+        lower = {label: min(value, lowest) for label, value in self.thresholds.items()}
+        return replace(self, thresholds=lower)
+
     def rows(
         self, events: Iterable[TrackedEvent], file: str, duration: float
     ) -> list[dict[str, Any]]:
@@ -206,6 +220,36 @@ class TrackedEvent(NamedTuple):
     is_short: bool
 
 
+def separations(x: Scores, gap: int) -> list[int]:
+    """Where scores along time are to be cut so that each part holds one event.
+
+    Two peaks are of one event if the score between them does not fall below 0.4 of the lower one.
+    In other words, the peak of an event has a prominence of more than 0.6 of its score.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        Scores, 0 to 1.
+    gap : int
+        Lower scores of at most so many frames between higher ones do not count.
+
+    Returns
+    -------
+    list of int
+        The first frames of all parts but the first.
+    """
+    around = gap + 2  # gaps at the ends stay
+    closed = np.pad(x, around)
+    if gap:
+        closed = grey_closing(closed, size=gap + 1)
+    # Of equal peaks the first one is the highest.
+    ranked = closed - np.linspace(0, _TIE, len(closed))
+    peaks = find_peaks(ranked)[0]
+    prominences = peak_prominences(ranked, peaks)[0]
+    peaks = peaks[prominences > (1 - VALLEY) * closed[peaks] + 2 * _TIE]
+    return [a + int(closed[a:b].argmin()) - around for a, b in pairwise(peaks.tolist())]
+
+
 class EventTracker:
     """Finds the events of all classes in scores that come in parts.
 
@@ -227,39 +271,47 @@ class EventTracker:
         done: list[TrackedEvent] = []
         for label, (first, held) in self._held.items():
             x = np.concatenate([held, scores[:, self._rules.columns[label]]])
-            runs, kept = self._runs(label, x, is_over=False), len(x)
-            if runs and len(x) - runs[-1][1] <= self._rules.gap:
-                kept = runs.pop()[0]
-            done += [self._event(label, first, x, *run) for run in runs]
+            parts, kept = self._parts(label, x), len(x)
+            if parts and len(x) - parts[-1][1] <= self._rules.gap:
+                kept = parts.pop()[0]
+            done += self._events(label, first, x, parts)
             self._held[label] = first + kept, x[kept:]
         return done
 
     def open(self) -> list[TrackedEvent]:
         """Events that have reached their threshold and have not ended, as they would end now."""
         return [
-            self._event(label, first, x, *run)
+            event
             for label, (first, x) in self._held.items()
-            for run in self._runs(label, x, is_over=True)
+            for event in self._events(label, first, x, self._parts(label, x))
         ]
 
-    def _runs(self, label: str, x: Scores, *, is_over: bool) -> list[tuple[int, int]]:
-        """Runs of frames, joined if they are close; an open run may still become an event."""
-        threshold = self._rules.thresholds[label]
-        above = np.concatenate([[False], x >= LOW * threshold, [False]])
-        changes = np.flatnonzero(above[1:] != above[:-1])
-        joined: list[tuple[int, int]] = []
-        for a, b in changes.reshape(-1, 2).tolist():
-            is_open = b == len(x) and not is_over
-            if x[a:b].max() < threshold and not is_open:
-                continue
+    def _parts(self, label: str, x: Scores) -> list[tuple[int, int]]:
+        """The parts of the frames that hold one event each, by time."""
+        # No lower frame can be within an event that reaches the threshold, or join it to another.
+        floor = VALLEY * self._rules.edge * self._rules.thresholds[label]
+        above = np.concatenate([[False], x >= floor, [False]])
+        joined: list[list[int]] = []
+        for a, b in np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2).tolist():
             if joined and a - joined[-1][1] <= self._rules.gap:
-                joined[-1] = joined[-1][0], b
+                joined[-1][1] = b
             else:
-                joined.append((a, b))
-        return joined
+                joined.append([a, b])
+        return [
+            (a + first, a + last)
+            for a, b in joined
+            for first, last in pairwise([0, *separations(x[a:b], self._rules.gap), b - a])
+        ]
+
+    def _events(
+        self, label: str, begin: int, x: Scores, parts: Iterable[tuple[int, int]]
+    ) -> list[TrackedEvent]:
+        """The events of those parts that reach the threshold."""
+        threshold = self._rules.thresholds[label]
+        return [self._event(label, begin, x, a, b) for a, b in parts if x[a:b].max() >= threshold]
 
     def _event(self, label: str, begin: int, x: Scores, a: int, b: int) -> TrackedEvent:
-        """The event of a run, shortened at both ends."""
+        """The event of a part, shortened at both ends."""
         top = float(x[a:b].max())
         high = np.flatnonzero(x[a:b] >= self._rules.edge * top)
         first, last = a + int(high[0]), a + int(high[-1]) + 1

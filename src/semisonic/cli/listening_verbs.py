@@ -82,12 +82,14 @@ def predict(
 
 
 @verb(
-    basic="output threshold hop merge_gap min_duration classes format truth save_clips device",
+    basic="output threshold merge_gap min_duration classes format truth save_thresholds "
+    "save_clips device",
     examples=[
         "semisonic detect runs/model night.wav -o runs/night",
         "semisonic detect runs/model path/to/recordings --threshold 0.7 --min-duration 0.3",
         "semisonic detect runs/model path/to/recordings --format csv,raven,audacity",
         "semisonic detect runs/model recordings --classes owl --classes fox --merge-gap 2",
+        "semisonic detect runs/model night.wav --truth labels --save-thresholds thresholds.csv",
     ],
     resumes=True,
 )
@@ -108,7 +110,17 @@ def detect(
     truth: Path | None = option(
         None,
         "label file of these recordings, or folder of label files, to measure how many of its "
-        "events are found and how many detected events are right",
+        "events are found and how many detected events are right, also at other thresholds",
+    ),
+    save_thresholds: Path | None = option(
+        None,
+        "CSV file for the threshold of each class with the highest F1 by --truth, for --threshold "
+        "of detect, listen and app",
+    ),
+    max_false_alarms: float | None = option(
+        None,
+        "choose only thresholds with at most so many false alarms per hour of a class",
+        minimum=0.0,
     ),
     save_clips: Path | None = option(
         None,
@@ -134,6 +146,8 @@ def detect(
         events,
         format=format_,
         truth=truth,
+        save_thresholds=save_thresholds,
+        max_false_alarms=max_false_alarms,
         save_clips=save_clips,
         where=where,
         device=device,

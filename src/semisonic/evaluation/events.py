@@ -140,12 +140,14 @@ def score_events(
 def score_overlaps(true: Events, found: Events, *, hours: float = 0.0) -> EventScores:
     """As :func:`score_events`, but events match if they overlap in time at all."""
 
-    def may_pair(a: Events, b: Events) -> NDArray[np.bool_]:
-        (a_start, a_end), (b_start, b_end) = _times(a), _times(b)
-        begin, end = np.maximum(a_start[:, None], b_start), np.minimum(a_end[:, None], b_end)
-        return np.asarray(end > begin, np.bool_)
+    return _scored(true, found, overlapping, hours)
 
-    return _scored(true, found, may_pair, hours)
+
+def overlapping(a: Events, b: Events) -> NDArray[np.bool_]:
+    """Which events overlap in time, shape (len(a), len(b))."""
+    (a_start, a_end), (b_start, b_end) = _times(a), _times(b)
+    begin, end = np.maximum(a_start[:, None], b_start), np.minimum(a_end[:, None], b_end)
+    return np.asarray(end > begin, np.bool_)
 
 
 def match(

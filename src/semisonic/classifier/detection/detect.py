@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
@@ -49,8 +49,9 @@ from semisonic.core.temporary import temporary_folder
 from semisonic.data.cache import ArrayCache
 from semisonic.data.datasets.load import gather
 from semisonic.data.formats.label_files import write_labels
-from semisonic.data.outputs import check_folder, placed, refuse_url
+from semisonic.data.outputs import check_file, check_folder, placed, refuse_url, writing
 from semisonic.data.windows import read_headers
+from semisonic.evaluation.event_thresholds import LOWEST, SHARES, ThresholdChoice
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
 WORTH_PROCESSES = 7200
 """Seconds of sound above which processes are faster than threads."""
 CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
-TRUTH = "truth.csv"
+TRUTH, BY_THRESHOLD = "truth.csv", "by_threshold.csv"
+VERB = "detect"
 _OF_RECORDINGS = ("audacity", "raven")  # formats with a file for each recording
 _SUFFIXES = {"raven-combined": ".txt"}
 _SCORE_OPTIONS = ("model", "events.hop", "events.times")  # a folder belongs to one set of these
@@ -151,8 +153,11 @@ def _detect(
     where: EngineOptions,
     device: str,
     workers: int | None,
+    lowest: float | None = None,
 ) -> DetectResult:
     """The events of recordings; ``folder`` is where scores are kept, span by span.
+
+    With ``lowest``, the result also has the candidates: all events with at least this score.
 
     They are kept after a run: the same recordings with other thresholds take seconds. A span
     counts once the cache names it, so no scores are lost or incomplete after ``kill -9``.
@@ -162,6 +167,7 @@ def _detect(
         here = device if engine.is_local else "cpu"  # of this process
         scorer = FrameScorer(model, events.hop, events.times, here)
         rules, grid = EventRules.of(scorer, events), scorer.grid
+        wide = rules if lowest is None else rules.down_to(lowest)
         recordings, failures = list_recordings(files, workers, engine)
         spans = {one.file: grid.spans(one.n_samples(grid.sample_rate)) for one in recordings}
         key = digest(_VERSION, model_key(model), *grid, scorer.with_frames)
@@ -174,7 +180,7 @@ def _detect(
             n_there = len(every) - len(missing)
             with closing(_score(scorer, missing, n_there, engine, device, workers)) as scored:
                 for recording in recordings:
-                    tracker, found, reason = EventTracker(rules), list[TrackedEvent](), ""
+                    tracker, found, reason = EventTracker(wide), list[TrackedEvent](), ""
                     durations[recording.file] = recording.duration
                     for span in spans[recording.file]:
                         place, torn = stored[recording, span], ""
@@ -196,14 +202,16 @@ def _detect(
                     if reason or recording.damage:
                         reasons.append((recording.file, reason or recording.damage))
     table = recording_table(durations)
+    events_found = [row for row in rows if row["score"] >= rules.thresholds[row["label"]]]
     return DetectResult(
-        placed_events(rows, table),
+        placed_events(events_found, table),
         table,
         rules.thresholds,
         scorer.with_frames,
         tuple(reasons),
         time.perf_counter() - began,
         sum((span.last - span.first) * grid.frame for _, span in missing),
+        candidates=None if lowest is None else placed_events(rows, table),
     )
 
 
@@ -291,6 +299,8 @@ def run_detect(
     *,
     format: Sequence[str] = (CSV,),  # noqa: A002
     truth: Path | None = None,
+    save_thresholds: Path | None = None,
+    max_false_alarms: float | None = None,
     save_clips: Path | None = None,
     where: EngineOptions = _HERE,
     device: str = "auto",
@@ -303,13 +313,14 @@ def run_detect(
 
     Parameters
     ----------
-    model, files, output, events, format, truth, save_clips, where, device, workers
+    model, files, output, events, format, truth, save_thresholds, max_false_alarms, save_clips,
+    where, device, workers
         Options of ``semisonic detect``.
 
     Raises
     ------
     OptionError
-        If an option is wrong, or the run folder belongs to another run.
+        If an option is wrong or lacks another one, or the run folder belongs to another run.
     DataError
         If none of the files exists, or ``truth`` has no labels for them.
     ModelError
@@ -319,19 +330,38 @@ def run_detect(
     free = {*options, *(f"events.{name}" for name in to_dict(events))} - {"events", *_SCORE_OPTIONS}
     if save_clips is not None:
         check_folder(save_clips, "clips of events", {CLIPS})
+    if save_thresholds is None and max_false_alarms is not None:
+        raise OptionError(
+            "option 'max_false_alarms': it limits what --save-thresholds chooses, which is not "
+            "given; expected both"
+        )
+    if save_thresholds is not None:
+        if truth is None:
+            raise OptionError(
+                "option 'save_thresholds': thresholds are chosen by a comparison with annotated "
+                "events; give their label files with --truth"
+            )
+        check_file(save_thresholds, VERB, {".csv"}, inputs=[truth, events.threshold])
     opened = open_model(model)
-    with placed(output) as folder, RunFolder(folder, "detect", options, free=free) as run:
-        result = _detect(opened, files, events, run.path("scores"), where, device, workers)
+    with placed(output) as folder, RunFolder(folder, VERB, options, free=free) as run:
+        lowest = None if truth is None else LOWEST
+        result = _detect(opened, files, events, run.path("scores"), where, device, workers, lowest)
         if save_clips is not None:
             clips = _save_clips(save_clips, result)
             result = dataclasses.replace(result, events=result.events.assign(clip=clips))
         if truth is not None:
-            result = dataclasses.replace(result, truth=compare_with_labels(result, truth))
-        for name in (TABLE, HOURS, TRUTH, "bad_files.csv"):  # of the run before this
+            scores = compare_with_labels(result, truth)
+            if save_thresholds is not None:
+                scores = scores.choose(max_false_alarms)
+            result = dataclasses.replace(result, truth=scores)
+        for name in (TABLE, HOURS, TRUTH, BY_THRESHOLD, "bad_files.csv"):  # of the run before this
             run.path(name).unlink(missing_ok=True)
         if result.failures:
             run.add_bad_files(result.failures)
         written = _write_tables(run, result, format)
+        if result.truth is not None and save_thresholds is not None:
+            _write_thresholds(save_thresholds, result, result.truth.chosen)
+            written.append(save_thresholds)
         if save_clips is not None:
             written.append(save_clips / CLIPS)
         mel = opened.mel
@@ -342,6 +372,14 @@ def run_detect(
         for file in written
     )
     return dataclasses.replace(result, files=tuple(places))
+
+
+def _write_thresholds(output: Path, result: DetectResult, chosen: ThresholdChoice | None) -> None:
+    """Write the chosen threshold of each class; others keep that of this run."""
+    kept = {**result.thresholds, **(chosen.thresholds if chosen else {})}
+    with writing(output, VERB) as temporary:
+        rows = [(label, f"{threshold:g}") for label, threshold in kept.items()]
+        write_csv(temporary, ["label", "threshold"], rows)
 
 
 def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) -> list[Path]:
@@ -361,7 +399,11 @@ def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) 
         written.append(run.path(HOURS))
     if result.truth is not None:
         write_csv(run.path(TRUTH), TRUTH_COLUMNS, result.truth.rows())
-        written.append(run.path(TRUTH))
+        table = _in_digits(
+            result.truth.by_threshold.table, dict.fromkeys(("threshold", *SHARES), 4)
+        )
+        write_frame(run.path(BY_THRESHOLD), table)
+        written += [run.path(TRUTH), run.path(BY_THRESHOLD)]
     for name in dict.fromkeys(formats):
         if name == CSV:
             continue
@@ -378,9 +420,17 @@ def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
     """The events as texts for a CSV file."""
     digits = {"start_time": 3, "end_time": 3, "score": 4, "mean_score": 4}
-    texts = {name: table[name].map(f"{{:.{n}f}}".format) for name, n in digits.items()}
     moments = [time.isoformat(timespec="seconds") if time else "" for time in table.recorded_at]
-    return table.assign(**texts, recorded_at=moments)
+    return _in_digits(table, digits).assign(recorded_at=moments)
+
+
+def _in_digits(table: pd.DataFrame, digits: Mapping[str, int]) -> pd.DataFrame:
+    """Numbers as texts with so many decimals; what is not known is empty."""
+    texts = {
+        name: ["" if np.isnan(value) else f"{value:.{n}f}" for value in table[name]]
+        for name, n in digits.items()
+    }
+    return table.assign(**texts)
 
 
 def _save_clips(folder: Path, result: DetectResult) -> list[str]:

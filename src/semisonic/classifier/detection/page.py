@@ -14,11 +14,19 @@ from semisonic.classifier.detection.results import (
     TRUTH_COLUMNS,
     UNNAMED,
     DetectResult,
+    TruthScores,
 )
 from semisonic.classifier.options import EventOptions
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text, duration_text
-from semisonic.evaluation.plots.recordings import clock, hour_counts, timeline
+from semisonic.evaluation.event_thresholds import SHARES
+from semisonic.evaluation.plots.recordings import (
+    clock,
+    event_threshold_plot,
+    hour_counts,
+    timeline,
+)
+from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.report.document import Number, Report, Verdict
 
 PAGE = "detections.html"
@@ -70,6 +78,7 @@ def write_page(
             result.truth.rows(),
             formats=dict.fromkeys(TRUTH_COLUMNS[3:], "{:.2f}".format),
         )
+        _add_thresholds(report, result.truth)
     one, two = "{:.1f}".format, "{:.2f}".format
     labels = classes.label.tolist()
     report.frame(
@@ -88,6 +97,24 @@ def write_page(
     )
     write_text(folder / PAGE, report.html())
     return folder / PAGE
+
+
+def _add_thresholds(report: Report, truth: TruthScores) -> None:
+    """How well the events agree with the labels at other thresholds."""
+    best = truth.by_threshold.best().sort_values("true", ascending=False, kind="stable")
+    if best.empty:
+        return
+    labels = best.label.tolist()
+    report.figure("thresholds", event_threshold_plot(truth.by_threshold.table, labels))
+    two, one = "{:.2f}".format, "{:.1f}".format
+    formats = {"threshold": two, **dict.fromkeys(SHARES[:3], two), SHARES[-1]: one}
+    report.frame("best_thresholds", best, formats=formats)
+    texts = [] if truth.chosen is None else truth.choice_texts(truth.chosen)
+    report.values |= {
+        "n_lines": min(len(labels), len(CLASS_COLOURS)),
+        "n_classes": len(labels),
+        "choice": [f"{text[0].upper()}{text[1:]}." for text in texts],
+    }
 
 
 def _add_hours(report: Report, result: DetectResult, labels: list[str]) -> None:

@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -26,16 +26,27 @@ from semisonic.audio.wave_texts import wave_texts
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.html import Result
-from semisonic.core.text import count_text, duration_text, text_table
+from semisonic.core.text import count_text, duration_text, first_few, text_table
 from semisonic.data.events import POSITIVE, Events, make_events, with_files
 from semisonic.data.formats.label_files import collect_labels
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
+from semisonic.evaluation.event_thresholds import (
+    ALL,
+    LEAST_EVENTS,
+    SHARES,
+    ThresholdChoice,
+    ThresholdCounts,
+    count_by_threshold,
+)
 from semisonic.evaluation.events import EventScores, score_events, score_overlaps
 
 _log = logging.getLogger(__name__)
 _SHOWN_FAILURES, _SHOWN_PROBLEMS = 10, 3
 UNNAMED = "unnamed site"
 COLUMNS = ["file", "start_time", "end_time", "label", "score", "mean_score", "recorded_at", "site"]
+_SHOWN_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_SHOWN_CLASSES = 20
+_HEADERS = ["label", "threshold", "true", "found", "precision", "recall", "F1", "false per hour"]
 TRUTH_COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
 
 
@@ -103,12 +114,22 @@ class TruthScores:
         Recordings that were annotated; others are left out.
     unknown : tuple of str
         Labels of annotated events that were not searched for; they are left out.
+    by_threshold : ThresholdCounts
+        What is noticed at other thresholds.
+    chosen : ThresholdChoice or None
+        Chosen thresholds, if asked for.
     """
 
     noticed: EventScores
     placed: EventScores
     n_recordings: int
     unknown: tuple[str, ...]
+    by_threshold: ThresholdCounts
+    chosen: ThresholdChoice | None = None
+
+    def choose(self, max_false_alarms: float | None = None) -> TruthScores:
+        """The same with a chosen threshold for each class; see :class:`ThresholdCounts`."""
+        return replace(self, chosen=self.by_threshold.choose(max_false_alarms))
 
     def rows(self) -> list[tuple[str, int, int, float, float, float, float]]:
         """A row per class, with :data:`TRUTH_COLUMNS`."""
@@ -136,6 +157,55 @@ class TruthScores:
             text += f"; median error of onsets {begin:.2f} s, of ends {end:.2f} s"
         return text
 
+    def summary_by_threshold(self) -> str:
+        """Tables and sentences for the terminal: other thresholds, and those that were chosen."""
+        table, best = self.by_threshold.table, self.by_threshold.best()
+        overall = table[(table.label == ALL) & np.isin(table.threshold, _SHOWN_THRESHOLDS)]
+        shown = best.sort_values("true", ascending=False, kind="stable")[:_SHOWN_CLASSES]
+        texts = [
+            text_table(_HEADERS, _cells(overall), ruled=True),
+            "the threshold of each class with the highest F1 in these recordings:",
+            text_table(_HEADERS, _cells(shown), ruled=True),
+        ]
+        if len(best) > len(shown):
+            texts.append(f"and {len(best) - len(shown)} more classes: see by_threshold.csv")
+        if self.chosen is not None:
+            texts += self.choice_texts(self.chosen)
+        return "\n".join(texts)
+
+    @staticmethod
+    def choice_texts(chosen: ThresholdChoice) -> list[str]:
+        """Sentences about the chosen thresholds, and what they are worth."""
+        texts, c = [], chosen.held_out
+        if chosen.thresholds:
+            texts.append(
+                f"chosen thresholds, each tested on parts of the recordings that it was not chosen "
+                f"on ({count_text(c.n_true, 'event')}): precision {c.precision:.2f}, recall "
+                f"{c.recall:.2f}, F1 {c.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms per "
+                "hour"
+            )
+        if chosen.too_few:
+            texts.append(
+                f"not chosen, as the labels have fewer than {LEAST_EVENTS} events or all of them "
+                f"close together: {first_few(chosen.too_few, _SHOWN_CLASSES)}; their thresholds "
+                "stay"
+            )
+        if chosen.missed:
+            texts.append(
+                "more false alarms per hour than wanted at every threshold: "
+                f"{first_few(chosen.missed, _SHOWN_CLASSES)}"
+            )
+        return texts
+
+
+def _cells(table: pd.DataFrame) -> list[list[str]]:
+    """Rows of ``_HEADERS``, for the terminal."""
+    digits = {"threshold": 2, "true": 0, "found": 0, "precision": 2, "recall": 2, "f1": 2}
+    columns = [table.label.tolist()]
+    for name, n in [*digits.items(), (SHARES[-1], 1)]:
+        columns.append(["" if np.isnan(x) else f"{x:.{n}f}" for x in table[name].tolist()])
+    return [list(row) for row in zip(*columns, strict=True)]
+
 
 @dataclass(frozen=True)
 class DetectResult(Result):
@@ -162,6 +232,8 @@ class DetectResult(Result):
         The files that were written.
     truth : TruthScores or None
         The comparison with label files, if some were given.
+    candidates : Events or None
+        Events of lower scores too, if there is a comparison.
     """
 
     events: Events
@@ -173,6 +245,7 @@ class DetectResult(Result):
     scored_seconds: float = 0.0
     files: tuple[Path, ...] = ()
     truth: TruthScores | None = None
+    candidates: Events | None = None
 
     @property
     def durations(self) -> dict[str, float]:
@@ -263,7 +336,7 @@ class DetectResult(Result):
         if quiet:
             lines.append(f"no events of: {', '.join(quiet)}")
         if self.truth is not None:
-            lines.append(self.truth.summary())
+            lines += [self.truth.summary(), self.truth.summary_by_threshold()]
         if self.failures:
             lines.append(
                 f"{count_text(len(self.failures), 'recording')} could not be read completely:"
@@ -310,10 +383,13 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
     true = with_files(marked, (places[file] for file in marked.file))
     files = sorted(set(places.values()))
     events = result.events[np.isin(result.events.file, files)]
-    hours = sum(result.durations[file] for file in files) / 3600
+    durations = {file: result.durations[file] for file in files}
+    hours = sum(durations.values()) / 3600
+    wide = result.events if result.candidates is None else result.candidates
     return TruthScores(
         score_overlaps(true, events, hours=hours),
         score_events(true, events, hours=hours),
         len(files),
         unknown,
+        count_by_threshold(true, wide[np.isin(wide.file, files)], durations),
     )

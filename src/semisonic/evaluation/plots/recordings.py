@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from semisonic.data.events import Events
 from semisonic.evaluation.plots.style import (
     CLASS_COLOURS,
     GRID,
+    INK,
     LINE,
     SEQUENTIAL,
     TREATED,
@@ -65,6 +67,44 @@ def timeline(events: Events, labels: Sequence[str], duration: float) -> Figure:
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(lambda value, _: clock(value))
     axes.set_xlabel("time, h:min:s" if duration >= _HOUR else "time, min:s")
+    return figure
+
+
+_PANELS = {
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "false_alarms_per_hour": "false alarms per hour",
+}
+
+
+@styled
+def event_threshold_plot(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
+    """Precision, recall, F1 and false alarms per hour of events by threshold.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :class:`semisonic.evaluation.event_thresholds.ThresholdCounts`.
+    labels : sequence of str
+        A coloured line each, at most ten; the first label of the table has a black one.
+    """
+    figure = new_figure(9.0, 5.6)
+    grid = figure.subplots(2, 2, sharex=True).ravel()
+    every = str(table.label.iloc[0])
+    for axes, (column, name) in zip(grid, _PANELS.items(), strict=True):
+        for label, colour in [*zip(labels, CLASS_COLOURS, strict=False), (every, INK)]:
+            mine = table[table.label == label]
+            is_all = label == every
+            text = "all classes" if is_all else short([label])[0]
+            width = 2.4 if is_all else 1.2
+            axes.plot(mine.threshold, mine[column], color=colour, linewidth=width, label=text)
+        axes.set_title(name, fontsize=10)
+        axes.grid(axis="both")
+        axes.set_ylim(0, None if column == "false_alarms_per_hour" else 1.04)
+    grid[0].set_xlim(0, 1)
+    figure.supxlabel("threshold", fontsize=9.5)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8.5)
     return figure
 
 
