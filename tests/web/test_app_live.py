@@ -9,7 +9,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import ADDRESS, LIVE, RATE, wait_for
+from app_helpers import ADDRESS, LIVE, RATE, app_of, browsing, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -18,7 +18,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from semisonic.audio.live import LiveBlock, LiveGap
 from semisonic.cli.main import main
-from semisonic.core.errors import AudioError
+from semisonic.core.errors import AudioError, OptionError
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 from semisonic.web.live import BrowserSource
 from waiting import until
 
@@ -205,3 +208,48 @@ def test_events_that_cannot_be_saved_are_told_why(client, kind, event) -> None:
     answer = client.post(f"/api/live/tables/{kind}", json=body)
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]
+
+
+def test_thresholds_that_the_app_was_started_with_count_for_files_and_live(
+    app_folder, tmp_path
+) -> None:
+    mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    unsure = build("(4)3c-4p-gp", mel, ["hiss", "hum", "sweep"], standardize="none")
+    for weights in unsure.parameters():
+        weights.data *= 0.1
+    save(tmp_path / "model.zip", unsure)
+    table = tmp_path / "thresholds.csv"
+    table.write_text("label,threshold\nhum,0.123\nhiss,1\nsweep,1\n", encoding="utf-8")
+    state = app_of(model=tmp_path / "model.zip", folder=(app_folder,), threshold=str(table))
+    samples, _ = sf.read(app_folder / "site" / "hum.wav", dtype="int16")
+    for client in browsing(state):
+        place = {"folder": 0, "name": "site/hum.wav"}
+        sound = client.post("/api/folders/open", json=place).json()["id"]
+        wait_for(client, sound)
+        found, low = (
+            client.get(f"/api/sounds/{sound}/events", params=rules).json()["events"]
+            for rules in ({}, {"threshold": "0.123"})
+        )
+        assert {row[2] for row in low} > {"hum"}
+        assert found == [row for row in low if row[2] == "hum"]
+        live = [m for m in streamed(client, samples) if m["kind"] == "event"]
+        assert {(m["label"], m["threshold"]) for m in live} == {("hum", 0.123)}
+        assert client.get("/api/state").json()["model"]["threshold"] == str(table)
+
+
+def test_thresholds_of_other_classes_are_refused_at_the_start_and_not_used_later(
+    app_model, tmp_path
+) -> None:
+    table = tmp_path / "thresholds.csv"
+    table.write_text("label,threshold\nowl,0.1\n", encoding="utf-8")
+    with pytest.raises(OptionError):
+        app_of(model=app_model, threshold=str(table))
+    table.write_text("label,threshold\nhum,0.1\n", encoding="utf-8")
+    state = app_of(model=app_model, threshold=str(table))
+    other = tmp_path / "other.zip"
+    mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    save(other, build("(4)3c-4p-gp", mel, ["fox", "owl"], standardize="none"))
+    state.take_model(other)
+    facts = state.facts()["model"]
+    assert facts["threshold"] == "auto"
+    assert "hum" in facts["no_threshold"]

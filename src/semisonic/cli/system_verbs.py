@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from semisonic.classifier.options import EventOptions
 from semisonic.cli.parser import Session, Status, verb
-from semisonic.core.options import option
+from semisonic.core.options import option, same_option
 from semisonic.core.text import bytes_text, text_table
 from semisonic.core.user_cache import cache_entries, clear_cache, user_cache
 from semisonic.features.options import MelOptions
@@ -18,6 +19,7 @@ from semisonic.features.options import MelOptions
         "semisonic app runs/model",
         "semisonic app runs/model --folder path/to/recordings",
         "semisonic app --project runs/project",
+        "semisonic app runs/model --threshold thresholds.csv",
         "semisonic app runs/model --host 0.0.0.0 --no-browser",
     ],
 )
@@ -40,6 +42,7 @@ def app(
         "encoder (see 'semisonic encoder list'), or embeddings made elsewhere (.parquet, or the "
         "folder of a perch-hoplite database)",
     ),
+    threshold: str = same_option(EventOptions, "threshold"),
     host: str = option(
         "127.0.0.1", "address to listen on; an address that other machines can reach needs a token"
     ),
@@ -74,6 +77,7 @@ def app(
         project=project,
         runs=runs,
         encoder=encoder,
+        threshold=threshold,
         max_megabytes=max_megabytes,
         max_hours=max_hours,
         device=device,

@@ -38,21 +38,25 @@ RULES = ("threshold", "merge_gap", "min_duration", "edge")
 """Options that the page may set."""
 
 
-def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -> EventOptions:
+def event_options(
+    model: SoundModel, values: Mapping[str, Any], threshold: str = AUTO, **more: float
+) -> EventOptions:
     """Options from the rules that the page sets, as numbers or texts; empty ones keep defaults.
 
     Parameters
     ----------
     model : SoundModel
     values : mapping
-        Some of ``RULES``.
+        Some of ``RULES``; a threshold is "auto" or a number.
+    threshold : str
+        What "auto" stands for, as the option of :class:`EventOptions`.
     **more : float
         Other options of :class:`EventOptions`.
 
     Raises
     ------
     OptionError
-        For another name, or a wrong value; a threshold cannot be a file here.
+        For another name, or a wrong value.
     """
     settings: dict[str, Any] = {}
     for name, value in values.items():
@@ -65,8 +69,10 @@ def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -
         except ValueError:
             wanted = "auto or a number from 0 to 1" if name == "threshold" else "a number"
             raise OptionError(f"option '{name}': found '{value}', expected {wanted}") from None
-    threshold = AUTO if model.decision.thresholds else f"{DEFAULT:g}"
-    threshold = str(values["threshold"]) if "threshold" in settings else threshold
+    if "threshold" in settings:
+        threshold = str(values["threshold"])
+    elif threshold == AUTO and not model.decision.thresholds:
+        threshold = f"{DEFAULT:g}"
     return from_mapping(EventOptions, {**settings, **more, "threshold": threshold})
 
 

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
 from semisonic.audio.live import LiveBlock, LiveGap
+from semisonic.classifier.config import AUTO
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import WindowScores
 from semisonic.core.errors import AudioError, OptionError, SemisonicError
@@ -130,12 +131,17 @@ class LiveSession:
     """
 
     def __init__(
-        self, model: SoundModel, hello: Mapping[str, Any], tell: Tell, device: str = "cpu"
+        self,
+        model: SoundModel,
+        hello: Mapping[str, Any],
+        tell: Tell,
+        device: str = "cpu",
+        threshold: str = AUTO,
     ) -> None:
         rate = _within("rate", hello.get("rate"), RATES)
         hop = {"hop": _within("hop", hello["hop"], HOPS)} if "hop" in hello else {}
         rules = {name: hello[name] for name in RULES if name in hello}
-        options = event_options(model, rules, **hop)
+        options = event_options(model, rules, threshold, **hop)
         self._model, self._tell = model, tell
         self.source = BrowserSource(round(rate))
         self._listening = listen(
@@ -236,7 +242,7 @@ async def _listen(socket: WebSocket, app_state: AppState) -> None:
         if not isinstance(hello, dict):
             raise ValueError("not a mapping")
         session = await run_in_threadpool(
-            LiveSession, app_state.model, hello, tell, app_state.device
+            LiveSession, app_state.model, hello, tell, app_state.device, app_state.threshold
         )
     except TimeoutError:
         await _refuse(socket, f"nothing came for {SILENT_SECONDS:g} s")

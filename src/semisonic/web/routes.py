@@ -209,7 +209,7 @@ def recording_routes(app_state: AppState) -> APIRouter:
 
     def events_of(analysis: Analysis, request: Request) -> Events:
         rules = {name: value for name, value in request.query_params.items() if name != "label"}
-        return analysis.events(event_options(app_state.model, rules))
+        return analysis.events(event_options(app_state.model, rules, app_state.threshold))
 
     @router.post("/uploads")
     async def upload(request: Request, name: Annotated[str, Query(max_length=500)]) -> Any:

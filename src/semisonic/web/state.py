@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.audio.find import OTHER_SUFFIXES
-from semisonic.classifier.events import DEFAULT
+from semisonic.classifier.config import AUTO
+from semisonic.classifier.events import DEFAULT, thresholds_for
 from semisonic.classifier.model_file import open_model
-from semisonic.core.errors import DataError, ModelError
+from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.files import digest
 from semisonic.core.options import to_dict
 from semisonic.labeling.improve import IMPROVE_STEPS, take_vectors, why_not
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import Project
-from semisonic.labeling.start import AUTO, CONTRAST, STEPS
+from semisonic.labeling.start import CONTRAST, STEPS
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 from semisonic.web.analysis import Analysis
@@ -53,6 +54,7 @@ class AppState:
         project: Path | None = None,
         runs: Path = Path("runs"),
         encoder: Path | None = None,
+        threshold: str = AUTO,
         max_megabytes: float = 1000.0,
         max_hours: float = 12.0,
         device: str = "auto",
@@ -71,6 +73,7 @@ class AppState:
         self._model: SoundModel | None = None
         self._gives_way = True
         self.model_path: Path | None = None
+        self._given_threshold, self.threshold, self._no_threshold = threshold, AUTO, ""
         if model is not None:
             self.take_model(model)
         self.session: LabelingSession | None = None
@@ -101,9 +104,20 @@ class AppState:
         ------
         ModelError
             When it cannot be opened.
+        OptionError
+            When the thresholds given to the app do not fit the first model. With others of its
+            models, they are not used, and the page says so.
         """
-        self._model = open_model(path).to(self.device)
-        self.model_path, self._gives_way = path, of_project
+        opened, self._no_threshold = open_model(path).to(self.device), ""
+        self.threshold = self._given_threshold
+        if self.threshold != AUTO:
+            try:
+                thresholds_for(opened, self.threshold)
+            except OptionError as error:
+                if self.model_path is None:
+                    raise
+                self.threshold, self._no_threshold = AUTO, str(error)
+        self._model, self.model_path, self._gives_way = opened, path, of_project
 
     def take_project(self, project: Project) -> None:
         """Switch to another project; its classifier is used if no model was chosen."""
@@ -260,6 +274,8 @@ class AppState:
                 "path": str(self.model_path),
                 "classes": list(self._model.classes),
                 "has_thresholds": bool(self._model.decision.thresholds),
+                "threshold": self.threshold,
+                "no_threshold": self._no_threshold,
                 "default_threshold": DEFAULT,
                 "multi_label": self._model.multi_label,
                 "sample_rate": mel.sample_rate,

@@ -7,8 +7,10 @@ const WORDS = {
   edge: "An event ends below this share of its highest score",
 };
 
-// What "auto" means for a model that has no thresholds of its own; null if it has.
+// What "auto" means for a model; null if it means the model's own thresholds.
 export function thresholdNote(model) {
+  if (model && model.threshold !== "auto") return h("p", { class: "soft small" }, "auto is what the app was started with: ", h("code", {}, `--threshold ${model.threshold}`));
+  if (model?.no_threshold) return h("p", { class: "soft small" }, `The thresholds that the app was started with do not fit this model and are not used: ${model.no_threshold}`);
   if (!model || model.has_thresholds) return null;
   return h("p", { class: "soft small" }, `This model has no thresholds of its own: auto is ${percent(model.default_threshold)} for every class. `, h("code", {}, "semisonic calibrate"), " finds better ones.");
 }
