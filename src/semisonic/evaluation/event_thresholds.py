@@ -24,9 +24,10 @@ LOWEST = float(THRESHOLDS[0])
 ALL = "(all)"
 """Instead of a label: all classes together."""
 SHARES = ["precision", "recall", "f1", "false_alarms_per_hour"]
-COLUMNS = ["label", "threshold", "true", "found", *SHARES]
+COUNTS = ["annotated", "detected", "matched"]
+COLUMNS = ["label", "threshold", *COUNTS, *SHARES]
 N_PARTS = 5
-LEAST_EVENTS = 5
+LEAST_EVENTS = 10
 """True events of a class that a choice needs, in more than one part."""
 Counts = NDArray[np.int64]
 
@@ -39,8 +40,11 @@ class ThresholdChoice:
     ----------
     thresholds : mapping of str to float
         By label, without classes of too few true events.
+    common : float or None
+        The threshold of all other classes, chosen for all classes together; None if the events of
+        all classes are too few.
     too_few : tuple of str
-        Those classes.
+        The other classes that occur or were found.
     missed : tuple of str
         Classes for which no threshold has few enough false alarms; they have the highest.
     held_out : EventCounts
@@ -49,9 +53,14 @@ class ThresholdChoice:
     """
 
     thresholds: Mapping[str, float]
+    common: float | None
     too_few: tuple[str, ...]
     missed: tuple[str, ...]
     held_out: EventCounts
+
+    def of(self, label: str, otherwise: float) -> float:
+        """The threshold of a class; ``otherwise`` if none could be chosen."""
+        return self.thresholds.get(label, otherwise if self.common is None else self.common)
 
 
 @dataclass(frozen=True)
@@ -85,48 +94,62 @@ class ThresholdCounts:
             for k, threshold in enumerate(THRESHOLDS.tolist()):
                 one = self._counts(chosen, [k] * len(chosen))
                 shares = one.precision, one.recall, one.f1, one.false_alarms_per_hour
-                rows.append((label, threshold, one.n_true, one.n_found, *shares))
+                counts = one.n_true, one.n_found, one.n_matched
+                rows.append((label, threshold, *counts, *shares))
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def best(self) -> pd.DataFrame:
         """The row of each class with the highest F1; without classes of no true event."""
         table = self.table[self.table.label != ALL]
-        table = table[table.true > 0].reset_index(drop=True)
+        table = table[table.annotated > 0].reset_index(drop=True)
         n, k = len(THRESHOLDS), self._best(np.arange(N_PARTS), None)[0]
         rows = [row * n + k[self.classes.index(c)] for row, c in enumerate(table.label[::n])]
         return table.iloc[rows].reset_index(drop=True)
 
     def choose(self, max_false_alarms: float | None = None) -> ThresholdChoice:
-        """The threshold of each class with the highest F1.
+        """The threshold of each class with the highest F1; classes of few events have one together.
 
         Parameters
         ----------
         max_false_alarms : float, optional
             Only thresholds of at most so many false alarms per hour of a class.
         """
-        every = np.arange(N_PARTS)
-        enough = (self.n_true.sum(axis=0) >= LEAST_EVENTS) & ((self.n_true > 0).sum(axis=0) > 1)
-        chosen = [c for c in range(len(self.classes)) if enough[c]]
-        best, reached = self._best(every, max_false_alarms)
+        every, classes = np.arange(N_PARTS), list(range(len(self.classes)))
+        true = np.column_stack([self.n_true, self.n_true.sum(axis=1)])
+        *enough, together = (true.sum(axis=0) >= LEAST_EVENTS) & ((true > 0).sum(axis=0) > 1)
+        few = tuple(
+            name for name, is_enough in zip(self.classes, enough, strict=True) if not is_enough
+        )
         held_out = EventCounts(0, 0, 0, hours=self.hours)
+        if not together:
+            return ThresholdChoice({}, None, few, (), held_out)
+        best, reached = self._best(every, max_false_alarms)
         for part in every.tolist():
             others = self._best(every[every != part], max_false_alarms)[0]
-            held_out = _sum(held_out, self._counts(chosen, others[chosen].tolist(), [part]))
-        few = {name for name, is_enough in zip(self.classes, enough, strict=True) if not is_enough}
+            mine = np.where(enough, others[:-1], others[-1]).tolist()
+            held_out = _sum(held_out, self._counts(classes, mine, [part]))
         return ThresholdChoice(
-            {self.classes[c]: float(THRESHOLDS[best[c]]) for c in chosen},
-            tuple(sorted(few)),
-            tuple(self.classes[c] for c in chosen if not reached[c]),
+            {self.classes[c]: float(THRESHOLDS[best[c]]) for c in classes if enough[c]},
+            float(THRESHOLDS[best[-1]]),
+            few,
+            tuple(self.classes[c] for c in classes if enough[c] and not reached[c]),
             held_out,
         )
 
     def _best(self, parts: Counts, most: float | None) -> tuple[Counts, NDArray[np.bool_]]:
-        """By class, the number of the best threshold, and whether it has few false alarms."""
-        true = self.n_true[parts].sum(axis=0)[:, None]
-        found, matched = (x[parts].sum(axis=0) for x in (self.n_found, self.n_matched))
+        """The number of the best threshold, and whether it has few enough false alarms.
+
+        By class; the last one is that of all classes together.
+        """
+        true = _with_sum(self.n_true[parts].sum(axis=0)[:, None])
+        found, matched = (_with_sum(x[parts].sum(axis=0)) for x in (self.n_found, self.n_matched))
         f1 = 2 * matched / np.maximum(true + found, 1)
-        hours = self.hours * len(parts) / N_PARTS
-        is_few = np.ones(f1.shape, np.bool_) if most is None else found - matched <= most * hours
+        if most is None:
+            is_few = np.ones(f1.shape, np.bool_)
+        else:
+            hours = self.hours * len(parts) / N_PARTS
+            n_classes = np.array([*[1] * len(self.classes), len(self.classes)])[:, None]
+            is_few = found - matched <= most * hours * n_classes
         f1 = np.where(is_few, f1, -1.0)
         f1[~is_few.any(axis=1), -1] = 0.0
         is_best = f1 >= f1.max(axis=1, keepdims=True)
@@ -142,6 +165,11 @@ class ThresholdCounts:
         found, matched = (x[rows][:, classes, thresholds] for x in (self.n_found, self.n_matched))
         n_true = int(self.n_true[rows][:, classes].sum())
         return EventCounts(n_true, int(found.sum()), int(matched.sum()), hours=self.hours)
+
+
+def _with_sum(counts: Counts) -> Counts:
+    """Rows of classes, and their sum as the last one."""
+    return np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
 
 
 def _sum(a: EventCounts, b: EventCounts) -> EventCounts:

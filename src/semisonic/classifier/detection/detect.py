@@ -375,8 +375,10 @@ def run_detect(
 
 
 def _write_thresholds(output: Path, result: DetectResult, chosen: ThresholdChoice | None) -> None:
-    """Write the chosen threshold of each class; others keep that of this run."""
-    kept = {**result.thresholds, **(chosen.thresholds if chosen else {})}
+    """Write the threshold of each class that was searched for."""
+    kept = {
+        label: chosen.of(label, now) if chosen else now for label, now in result.thresholds.items()
+    }
     with writing(output, VERB) as temporary:
         rows = [(label, f"{threshold:g}") for label, threshold in kept.items()]
         write_csv(temporary, ["label", "threshold"], rows)

@@ -76,7 +76,7 @@ def write_page(
             "truth",
             TRUTH_COLUMNS,
             result.truth.rows(),
-            formats=dict.fromkeys(TRUTH_COLUMNS[3:], "{:.2f}".format),
+            formats=dict.fromkeys(TRUTH_COLUMNS[4:], "{:.2f}".format),
         )
         _add_thresholds(report, result.truth)
     one, two = "{:.1f}".format, "{:.2f}".format
@@ -101,7 +101,7 @@ def write_page(
 
 def _add_thresholds(report: Report, truth: TruthScores) -> None:
     """How well the events agree with the labels at other thresholds."""
-    best = truth.by_threshold.best().sort_values("true", ascending=False, kind="stable")
+    best = truth.by_threshold.best().sort_values("annotated", ascending=False, kind="stable")
     if best.empty:
         return
     labels = best.label.tolist()

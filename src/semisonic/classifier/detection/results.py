@@ -32,6 +32,7 @@ from semisonic.data.formats.label_files import collect_labels
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.evaluation.event_thresholds import (
     ALL,
+    COUNTS,
     LEAST_EVENTS,
     SHARES,
     ThresholdChoice,
@@ -46,8 +47,8 @@ UNNAMED = "unnamed site"
 COLUMNS = ["file", "start_time", "end_time", "label", "score", "mean_score", "recorded_at", "site"]
 _SHOWN_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _SHOWN_CLASSES = 20
-_HEADERS = ["label", "threshold", "true", "found", "precision", "recall", "F1", "false per hour"]
-TRUTH_COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
+_HEADERS = ["label", "threshold", *COUNTS, "precision", "recall", "F1", "false per hour"]
+TRUTH_COLUMNS = ("label", *COUNTS, "precision", "recall", "f1", "f1_placed")
 
 
 def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
@@ -131,11 +132,13 @@ class TruthScores:
         """The same with a chosen threshold for each class; see :class:`ThresholdCounts`."""
         return replace(self, chosen=self.by_threshold.choose(max_false_alarms))
 
-    def rows(self) -> list[tuple[str, int, int, float, float, float, float]]:
+    def rows(self) -> list[tuple[str | int | float, ...]]:
         """A row per class, with :data:`TRUTH_COLUMNS`."""
         return [
-            (name, c.n_true, c.n_found, c.precision, c.recall, c.f1, self.placed.by_class[name].f1)
-            for name, c in self.noticed.by_class.items()
+            (name, c.n_true, c.n_found, c.n_matched, c.precision, c.recall, c.f1, placed.f1)
+            for (name, c), placed in zip(
+                self.noticed.by_class.items(), self.placed.by_class.values(), strict=True
+            )
         ]
 
     def summary(self) -> str:
@@ -161,7 +164,7 @@ class TruthScores:
         """Tables and sentences for the terminal: other thresholds, and those that were chosen."""
         table, best = self.by_threshold.table, self.by_threshold.best()
         overall = table[(table.label == ALL) & np.isin(table.threshold, _SHOWN_THRESHOLDS)]
-        shown = best.sort_values("true", ascending=False, kind="stable")[:_SHOWN_CLASSES]
+        shown = best.sort_values("annotated", ascending=False, kind="stable")[:_SHOWN_CLASSES]
         texts = [
             text_table(_HEADERS, _cells(overall), ruled=True),
             "the threshold of each class with the highest F1 in these recordings:",
@@ -173,22 +176,29 @@ class TruthScores:
             texts += self.choice_texts(self.chosen)
         return "\n".join(texts)
 
-    @staticmethod
-    def choice_texts(chosen: ThresholdChoice) -> list[str]:
+    def choice_texts(self, chosen: ThresholdChoice) -> list[str]:
         """Sentences about the chosen thresholds, and what they are worth."""
-        texts, c = [], chosen.held_out
-        if chosen.thresholds:
+        if chosen.common is None:
+            return [
+                f"no thresholds chosen, as the labels have fewer than {LEAST_EVENTS} events, or "
+                "all of them close together"
+            ]
+        c = chosen.held_out
+        texts = [
+            f"chosen thresholds, each tested on parts of the recordings that it was not chosen on "
+            f"({count_text(c.n_true, 'event')}): precision {c.precision:.2f}, recall "
+            f"{c.recall:.2f}, F1 {c.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms per hour"
+        ]
+        if c.f1 < self.noticed.overall.f1:
             texts.append(
-                f"chosen thresholds, each tested on parts of the recordings that it was not chosen "
-                f"on ({count_text(c.n_true, 'event')}): precision {c.precision:.2f}, recall "
-                f"{c.recall:.2f}, F1 {c.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms per "
-                "hour"
+                "they are worse than those of this run: more annotated events would make the "
+                "choice better"
             )
         if chosen.too_few:
             texts.append(
-                f"not chosen, as the labels have fewer than {LEAST_EVENTS} events or all of them "
-                f"close together: {first_few(chosen.too_few, _SHOWN_CLASSES)}; their thresholds "
-                "stay"
+                f"{chosen.common:g} is the threshold of classes with fewer than {LEAST_EVENTS} "
+                "events, or all of them close together: "
+                f"{first_few(chosen.too_few, _SHOWN_CLASSES)}"
             )
         if chosen.missed:
             texts.append(
@@ -200,7 +210,7 @@ class TruthScores:
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
     """Rows of ``_HEADERS``, for the terminal."""
-    digits = {"threshold": 2, "true": 0, "found": 0, "precision": 2, "recall": 2, "f1": 2}
+    digits = {"threshold": 2, **dict.fromkeys(COUNTS, 0), **dict.fromkeys(SHARES[:3], 2)}
     columns = [table.label.tolist()]
     for name, n in [*digits.items(), (SHARES[-1], 1)]:
         columns.append(["" if np.isnan(x) else f"{x:.{n}f}" for x in table[name].tolist()])
