@@ -14,7 +14,7 @@ from semisonic.evaluation.comparison import ArmAccuracy
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
     LearningCurve,
-    say_needed,
+    needed_texts,
     worth_in_labels,
 )
 from semisonic.evaluation.plots.results import label_curve
@@ -63,11 +63,26 @@ def test_what_a_pool_is_worth() -> None:
     assert worth[32] == math.inf
 
 
-def test_it_is_said_in_words() -> None:
-    said = say_needed(PLAIN, [0.4, 0.75, 0.99])
-    assert said[0] == "40 % needs 1 label per class or fewer with labels alone."
-    assert said[1] == "75 % needs about 6 labels per class with labels alone."
-    assert said[2] == "99 % was not reached with labels alone."
+def test_what_is_needed_comes_with_the_range_of_the_intervals() -> None:
+    assert needed_texts(PLAIN, [0.4, 0.75, 0.89, 0.92, 0.99]) == [
+        "40 % needs 1 label or fewer per class with labels alone (95 % interval: 1 label or fewer "
+        "to 1 label or fewer).",
+        "75 % needs about 6 labels per class with labels alone (95 % interval: about 5 labels to "
+        "about 7 labels).",
+        "89 % needs about 28 labels per class with labels alone (95 % interval: about 19 labels "
+        "to more than were tried).",
+        "92 % was not reached with labels alone, but is not ruled out (95 % interval: about "
+        "28 labels to more than were tried).",
+        "99 % was not reached with labels alone.",
+    ]
+
+
+def test_two_numbers_of_labels_show_only_what_was_reached() -> None:
+    texts = needed_texts(curve("labels alone", {1: 0.5, 4: 0.95}), [0.75, 0.99])
+    assert "with 4 labels per class" in texts[0]
+    assert "with no number" in texts[1]
+    assert len(texts) == 3
+    assert not [text for text in texts if "about" in text]
 
 
 def test_the_same_budget_twice_is_an_error() -> None:

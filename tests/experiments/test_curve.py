@@ -85,6 +85,15 @@ def test_a_second_call_trains_nothing_and_another_is_told_by_the_option(
     assert "{" not in str(found.value)
 
 
+def test_without_a_pool_no_text_speaks_of_one(tiny_set, tmp_path) -> None:
+    result = learning_curve(options(tiny_set, tmp_path / "run", unlabelled=None, draws=1))
+    assert [one.name for one in result.curves] == ["labels alone", "labels and unlabelled clips"]
+    assert not [text for text in result.answers if "the pool" in text.lower()]
+    assert "the other training clips" in result.answers[-1].lower()
+    page = re.sub(r"<[^>]+>", "", result.report.read_text(encoding="utf-8"))
+    assert "the pool" not in page
+
+
 def test_numbers_of_labels_are_given_once(tiny_set, tmp_path) -> None:
     with pytest.raises(OptionError, match="each once"):
         learning_curve(options(tiny_set, tmp_path, labels=(2, 2)))

@@ -11,6 +11,9 @@ import numpy as np
 from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import ArmAccuracy
 
+LEAST_POINTS = 3
+"""Numbers of labels from which a number in between is derived."""
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -65,14 +68,21 @@ class LearningCurve:
         """Mean accuracy at each, 0 to 1."""
         return tuple(point.accuracy.mean for point in self.points)
 
-    def needed(self, accuracy: float) -> float:
+    def needed(self, accuracy: float, values: Sequence[float] | None = None) -> float:
         """The least number of labels per class that reaches an accuracy and keeps it; infinity if
         none does.
 
         A budget counts when it and all larger ones reach the accuracy. Not less than the
         smallest budget that was measured.
+
+        Parameters
+        ----------
+        accuracy : float
+            0 to 1.
+        values : sequence of float, optional
+            Accuracies instead of the means, such as the ends of their intervals.
         """
-        means, labels = self.means, self.labels
+        means, labels = self.means if values is None else values, self.labels
         first = len(means)
         while first and means[first - 1] >= accuracy:
             first -= 1
@@ -106,25 +116,50 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
     ]
 
 
-def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
-    """Write a sentence for each accuracy, 0 to 1: how many labels per class it needs."""
-    sentences = []
+def needed_texts(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
+    """Sentences about the labels per class that each accuracy, 0 to 1, needs.
+
+    The range is that of the intervals of the accuracies. With fewer than three numbers of labels
+    nothing shows how the accuracy rises, so the sentences only name those that reached it.
+    """
+    if len(curve.points) < LEAST_POINTS:
+        return [
+            *(_reached_text(curve, accuracy) for accuracy in accuracies),
+            f"To see how many labels are needed with {curve.name}, try at least {LEAST_POINTS} "
+            "numbers of labels.",
+        ]
+    low, high = zip(*(point.accuracy.interval for point in curve.points), strict=True)
+    texts = []
     for accuracy in accuracies:
-        labels = curve.needed(accuracy)
-        percent = f"{100 * accuracy:.0f} %"
+        percent, labels = f"{100 * accuracy:.0f} %", curve.needed(accuracy)
+        least, most = curve.needed(accuracy, high), curve.needed(accuracy, low)
+        if math.isinf(least):
+            texts.append(f"{percent} was not reached with {curve.name}.")
+            continue
+        upper = "more than were tried" if math.isinf(most) else _or_fewer(curve, most)
         if math.isinf(labels):
-            sentences.append(f"{percent} was not reached with {curve.name}.")
-        elif labels <= curve.labels[0] and curve.means[0] >= accuracy:
-            sentences.append(
-                f"{percent} needs {count_labels(curve.labels[0])} per class or fewer with "
-                f"{curve.name}."
-            )
+            text = f"{percent} was not reached with {curve.name}, but is not ruled out"
         else:
-            sentences.append(
-                f"{percent} needs about {count_labels(math.ceil(labels - 1e-9))} per class with "
-                f"{curve.name}."
-            )
-    return sentences
+            text = f"{percent} needs {_or_fewer(curve, labels)} per class with {curve.name}"
+        texts.append(f"{text} (95 % interval: {_or_fewer(curve, least)} to {upper}).")
+    return texts
+
+
+def _reached_text(curve: LearningCurve, accuracy: float) -> str:
+    reached = [
+        count_labels(point.labels_per_class)
+        for point in curve.points
+        if point.accuracy.mean >= accuracy
+    ]
+    numbers = " and ".join(reached) or "no number of labels"
+    return f"{100 * accuracy:.0f} % was reached with {numbers} per class with {curve.name}."
+
+
+def _or_fewer(curve: LearningCurve, labels: float) -> str:
+    """A number of labels that an accuracy needs."""
+    if labels <= curve.labels[0]:
+        return f"{count_labels(curve.labels[0])} or fewer"
+    return f"about {count_labels(math.ceil(labels - 1e-9))}"
 
 
 def count_labels(n: float) -> str:

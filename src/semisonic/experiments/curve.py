@@ -22,10 +22,11 @@ from semisonic.core.text import percent_text
 from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
 from semisonic.evaluation.learning_curve import (
+    LEAST_POINTS,
     CurvePoint,
     LearningCurve,
     count_labels,
-    say_needed,
+    needed_texts,
     worth_in_labels,
 )
 from semisonic.evaluation.plots.results import label_curve
@@ -45,6 +46,8 @@ from semisonic.experiments.runner import (
 )
 
 ARMS = ("labels alone", "labels and pool")
+UNLABELLED = "the other training clips, without their labels,"
+"""What serves as a pool if none is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +93,15 @@ def learning_curve(options: CurveOptions) -> CurveResult:
             "curve.j2",
             f"How many labels does '{labelled.name}' need?",
             f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
-            f"labels; the pool is {learned}",
+            f"labels; trained without labels on {learned}",
             answers=answers,
         )
         first, *_ = points = curves[1].points
         best = max(points, key=lambda point: point.accuracy.mean)
         more = f", {_interval(best)} with {best.labels_per_class:.3g}" * (best is not first)
         report.verdict = Verdict(
-            f"{_interval(first)} with {count_labels(first.labels_per_class)} per class and the "
-            f"pool{more}; {clips}"
+            f"{_interval(first)} with {count_labels(first.labels_per_class)} per class"
+            f"{' and the pool' * bool(len(pool))}{more}; {clips}"
         )
         report.warnings += experiment.notes
         report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
@@ -199,7 +202,8 @@ def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
         ]
         return LearningCurve(name, tuple(points))
 
-    return curve(ARMS[0], "a"), curve(ARMS[1], "b")
+    with_pool = ARMS[1] if len(done.material.pool) else "labels and unlabelled clips"
+    return curve(ARMS[0], "a"), curve(with_pool, "b")
 
 
 def _answers(
@@ -207,19 +211,23 @@ def _answers(
 ) -> list[str]:
     """The answers to the two questions, from the curves."""
     alone, pool = curves
-    said = [sentence for curve in curves for sentence in say_needed(curve, goals)]
-    for labels, needed in worth_in_labels(pool, alone):
-        with_pool = f"{count_labels(labels)} per class with the pool"
+    said = [sentence for curve in curves for sentence in needed_texts(curve, goals)]
+    is_there = bool(len(done.material.pool))
+    name = "the pool" if is_there else UNLABELLED
+    worth = worth_in_labels(pool, alone) if len(alone.points) >= LEAST_POINTS else []
+    for labels, needed in worth:
+        with_pool = f"{count_labels(labels)} per class with {name}"
         if math.isinf(needed):
-            said.append(f"{with_pool} are better than any number tried without it.")
+            said.append(f"{with_pool} are better than any number tried without.")
         elif needed > labels * 1.1:
             n = round(needed, 1 if needed < 10 else 0)
-            said.append(f"{with_pool} are as good as about {n:g} without it.")
+            said.append(f"{with_pool} are as good as about {n:g} without.")
     gains = [one.difference for one in done.comparisons if one.is_shown]
     harm = sum(gain < 0 for gain in gains)
+    helps = f"{name[0].upper()}{name[1:]} {'is' if is_there else 'are'} shown to help at"
     said.append(
-        f"The pool is shown to help at {len(gains) - harm} of {len(done.comparisons)} numbers of "
-        "labels" + (f", and to hurt at {harm}." if harm else ".")
+        f"{helps} {len(gains) - harm} of {len(done.comparisons)} numbers of labels"
+        + (f", and to hurt at {harm}." if harm else ".")
     )
     return said
 
