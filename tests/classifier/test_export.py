@@ -17,8 +17,9 @@ import pytest
 import soundfile as sf
 import torch
 from export_models import ANY_LENGTH, embeddings_of, model_of, scores_of, waves
-from tiny_sounds import KINDS, MEL, RATE, sound
+from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
 
+import semisonic
 from semisonic.classifier import export_graph as quantizing
 from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.export import Parity, compare, export
@@ -263,13 +264,31 @@ def test_recordings_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
         compare(model_of(ANY_LENGTH), "audio", lambda x: {}, [])
 
 
-def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
-    model = model_of(ANY_LENGTH)
-    export(model, tmp_path / "m.onnx", check=False)
+def test_the_example_answers_as_predict_does(trained: Path, tmp_path: Path) -> None:
+    others = write_kinds(tmp_path / "others", 8, first=100)
+    classifier = SoundClassifier.load(trained).calibrate(others)
+    classifier.save(tmp_path / "m.zip")
+    classifier.export(tmp_path / "m.onnx", check=False)
+    model = classifier.model_
+    told = facts(tmp_path / "m.onnx")
+    assert json.loads(told["thresholds"]) == pytest.approx(classifier.thresholds_)
+    assert json.loads(told["unknown"])["below"] == 0.5
+    rng = np.random.default_rng(0)
+    click = np.zeros(RATE)
+    click[::400] = 1.0
     files = []
-    for number, (duration, rate) in enumerate([(0.3, RATE), (1.23, 11025), (1.02, RATE)]):
+    for number, (wave, rate) in enumerate(
+        [
+            *((sound(kind, 90 + n, 0.7), RATE) for n, kind in enumerate(KINDS)),
+            (sound("sweep", 7, 1.23), 11025),
+            (np.zeros(RATE), RATE),
+            (np.concatenate([sound("hum", 3, 1.0), np.zeros(RATE)]), RATE),
+            (rng.normal(0, 0.1, RATE), RATE),
+            (click, RATE),
+        ]
+    ):
         files.append(tmp_path / f"{number}.wav")
-        sf.write(files[-1], sound("sweep", number, duration), rate)
+        sf.write(files[-1], wave, rate)
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     for name in ("semisonic", "torch"):
@@ -282,10 +301,18 @@ def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
         timeout=LONG,
         env={**os.environ, "PYTHONPATH": str(hidden)},
     )
+    rows = semisonic.predict(
+        tmp_path / "m.zip", files, unknown=True, threshold="auto", top=3
+    ).to_frame()
+    answers = [line.split("\t")[1] for line in done.stdout.splitlines()]
+    assert answers == rows.label.tolist()
+    assert {"(unknown)", "(silence)", "(noise)"} < set(answers)
     clips, _ = gather(files)
-    lines = done.stdout.splitlines()
-    for line, found in zip(lines, score_clips(model, clips, workers=1), strict=True):
-        told = dict(part.rsplit(" ", 1) for part in line.split("\t")[1:])
+    for line, found in zip(
+        done.stdout.splitlines(), score_clips(model, clips, workers=1), strict=True
+    ):
+        if not (told := dict(part.rsplit(" ", 1) for part in line.split("\t")[2:])):
+            continue
         exact = dict(zip(model.classes, found.mean, strict=True))
         assert {name: float(score) for name, score in told.items()} == pytest.approx(
             exact, abs=1e-3
@@ -293,6 +320,6 @@ def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
 
 
 def test_the_example_is_short_and_in_the_docs() -> None:
-    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) < 40
+    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) < 50
     page = (ROOT / "docs/guides/export.md").read_text(encoding="utf-8")
     assert "examples/onnx_without_semisonic.py" in page

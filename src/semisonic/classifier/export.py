@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
+from semisonic.audio.checks import SILENCE_DB
 from semisonic.audio.read import read_blocks
 from semisonic.audio.resample import fit_length
 from semisonic.classifier.export_graph import (
@@ -37,6 +38,7 @@ from semisonic.classifier.windows import cut_stream, features_of_wave
 from semisonic.core.errors import AudioError, DataError, ModelError, OptionError
 from semisonic.core.files import write_text
 from semisonic.core.html import Result
+from semisonic.core.label_names import GIVEN_NAMES
 from semisonic.core.options import nearest, to_dict
 from semisonic.core.progress import track
 from semisonic.core.text import count_text
@@ -48,6 +50,7 @@ from semisonic.data.windows import least_rest
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import WAVE, MelOptions
+from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.model_file import read_about, write_card
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import versions
@@ -65,6 +68,7 @@ LONGEST_WINDOW = 2048
 """Samples. The filters for this window take 17 MB of memory; the size grows with its square."""
 CALIBRATION_CLIPS = 100
 """Number of windows for the ranges of activations, evenly from the given recordings."""
+UNKNOWN, _, NOISE = GIVEN_NAMES
 _KEPT = ("created", "commit", "seed", "measured", "versions")
 _OF_A_PART = ("data", "clips", "recordings", "hash")
 Failures = list[tuple[str, str]]
@@ -340,6 +344,8 @@ def _facts(
         "clip_length": f"{mel.duration:g}",
         "n_samples": str(mel.n_samples),
         "windows": _window_rule(model, kind, any_length),
+        "thresholds": json.dumps(dict(model.decision.thresholds), ensure_ascii=False),
+        "unknown": json.dumps(_unknown_rule(model) if model.decision.unknown else {}),
         "features": json.dumps(to_dict(mel)),
         "standardize": model.frontend.standardize.kind,
         "quantized": quantized,
@@ -362,7 +368,8 @@ def _window_rule(model: SoundModel, kind: str, any_length: bool) -> str:
         f"Cut a longer one into adjacent windows of {n} samples, the last of which ends with "
         f"the recording; ignore a remainder of less than {n_least} samples "
         f"({n_least / mel.sample_rate:g} s).",
-        "The scores of a recording are the mean over its windows.",
+        "The scores of a recording are the mean over its windows, without windows of silence "
+        f"({SILENCE_DB:g} dB) if there are others.",
     ]
     if any_length:
         lines.append(
@@ -370,6 +377,18 @@ def _window_rule(model: SoundModel, kind: str, any_length: bool) -> str:
             "over windows."
         )
     return " ".join(lines)
+
+
+def _unknown_rule(model: SoundModel) -> dict[str, Any]:
+    """How the output :data:`KNOWN` is used, and the thresholds."""
+    rule = (
+        f"If the mean of '{KNOWN}' over the windows of a recording is 0, there is nothing to name: "
+        f"answer '{NOISE}'. If it is below {KNOWN_THRESHOLD:g}, answer '{UNKNOWN}'."
+    )
+    if model.decision.thresholds:
+        reached = "no class reaches" if model.multi_label else "the best class does not reach"
+        rule += f" Also answer '{UNKNOWN}' if {reached} its threshold."
+    return {"output": KNOWN, "below": KNOWN_THRESHOLD, "answer": UNKNOWN, "rule": rule}
 
 
 def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -395,7 +414,12 @@ def _card(
         (f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS}, if the file has them")
     ]
     if model.decision.unknown:
-        lines += [f"- Output {KNOWN}: below 0.5 for unknown sounds, 0 if there is nothing to name"]
+        lines += [f"- Output {KNOWN}: {_unknown_rule(model)['rule']}"]
+    if model.decision.thresholds:
+        found = ", ".join(
+            f"{name} {value:.3g}" for name, value in model.decision.thresholds.items()
+        )
+        lines += [f"- Thresholds of the classes, for clips: {found}"]
     lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
     if parity is not None:
         lines += [f"- Compared with the model: {line}" for line in parity.lines(model)]
