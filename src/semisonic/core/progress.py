@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
+from semisonic.core.text import visible
 from semisonic.core.variables import set_aside
 
 try:
@@ -18,8 +19,6 @@ try:
 except ValueError:  # a setting of tqdm that is no number
     with set_aside("TQDM_*"):
         from tqdm import tqdm
-
-from semisonic.core.text import visible
 
 T = TypeVar("T")
 Listener = Callable[[str, int, int | None, float | None], None]

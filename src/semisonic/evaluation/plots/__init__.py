@@ -29,9 +29,11 @@ def _import_matplotlib() -> None:
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
-    with set_aside(BACKEND):
-        import matplotlib as mpl
-    log.setLevel(level)
+    try:
+        with set_aside(BACKEND):
+            import matplotlib as mpl
+    finally:
+        log.setLevel(level)
     if os.environ.get(BACKEND):
         with contextlib.suppress(ValueError):
             mpl.rcParams["backend"] = os.environ[BACKEND]
