@@ -65,7 +65,7 @@ def served(app_state: AppState) -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        app = create_app(app_state, "127.0.0.1", port, "")
+        app = create_app(app_state, "127.0.0.1")
         server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()

@@ -7,7 +7,7 @@ import functools
 import re
 import signal
 import threading
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from semisonic.web import routes
-from semisonic.web.guard import Guard, Rules
+from semisonic.web.guard import Guard, Rules, allowed_names
 from semisonic.web.live import live_routes
 from semisonic.web.state import AppState
 from semisonic.web.wire import Json, speak_plainly
@@ -52,18 +52,28 @@ _TABLES = "/api/label/import"
 _SMALL, _TABLE = 1_000_000, 50_000_000
 
 
-def create_app(app_state: AppState, host: str, port: int, token: str = "") -> ASGIApp:
+def create_app(
+    app_state: AppState, host: str, token: str = "", allowed_hosts: Iterable[str] = ()
+) -> ASGIApp:
     """The ASGI app.
 
     Parameters
     ----------
     app_state : AppState
         Closed when the app ends.
-    host, port
+    host : str
         Address that the server listens on, for the guard.
     token : str
         Token that a browser must send; empty for none.
+    allowed_hosts : iterable of str
+        More names that lead to the server.
+
+    Raises
+    ------
+    OptionError
+        If one of these is no name.
     """
+    names = allowed_names(allowed_hosts)
 
     @contextlib.asynccontextmanager
     async def closing(_: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +101,7 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
     def limit(path: str) -> int:
         return {UPLOADS: app_state.max_bytes, _TABLES: _TABLE}.get(path, _SMALL)
 
-    return Guard(app, Rules(host, port, token, limit))
+    return Guard(app, Rules(host.lower(), token, limit, names))
 
 
 class Server(uvicorn.Server):

@@ -9,7 +9,7 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from semisonic.audio.find import find_audio
@@ -21,7 +21,16 @@ from semisonic.web.guard import SHORTEST_TOKEN, is_own
 Say = Callable[[str], None]
 
 
-def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state: Any) -> None:
+def serve(
+    say: Say,
+    *,
+    host: str,
+    port: int,
+    allowed_host: Iterable[str],
+    token: str,
+    browser: bool,
+    **state: Any,
+) -> None:
     """Serve the page until somebody stops it with Ctrl-C or a signal.
 
     The other options are those of :class:`semisonic.web.state.AppState`.
@@ -55,7 +64,7 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
     try:
         of_recordings.setLevel(logging.ERROR)
         port = bound.getsockname()[1]
-        app = create_app(AppState(**state), host, port, token)
+        app = create_app(AppState(**state), host, token, allowed_host)
         config = uvicorn.Config(
             app,
             log_level="error",
