@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -66,7 +65,7 @@ def served(app_state: AppState) -> Iterator[str]:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         app = create_app(app_state, "127.0.0.1")
-        server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+        server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started:

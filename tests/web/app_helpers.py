@@ -82,10 +82,8 @@ def wait_for(client: Any, identity: str, what: str = "heard") -> Any:
     return until(settled)
 
 
-def serving(app_state: Any, token: str = "", port: int = 0) -> Iterator[str]:
+def serving(app_state: Any, token: str = "", port: int = 0, **limits: float) -> Iterator[str]:
     """The address of a running app, on a port that is free unless one is given."""
-    import uvicorn
-
     from semisonic.web.application import Server, create_app
 
     bound = socket.socket()
@@ -93,7 +91,7 @@ def serving(app_state: Any, token: str = "", port: int = 0) -> Iterator[str]:
     bound.bind(("127.0.0.1", port))
     port = bound.getsockname()[1]
     app = create_app(app_state, "127.0.0.1", token)
-    server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+    server = Server(app, **limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     until(lambda: server.started)

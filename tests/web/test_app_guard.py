@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
-from app_helpers import ADDRESS, LIVE, browsing
+from app_helpers import ADDRESS, LIVE, browsing, serving
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -18,6 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 from calls import cli
 from semisonic.web.guard import Attempts, Guard, Rules
 from systems import LINKS
+from waiting import LONG
 
 TOKEN = "open sesame, please"
 
@@ -287,3 +291,33 @@ def _asked(guard: Guard, address: str, token: str) -> int:
     }
     asyncio.run(guard(scope, receive, send))
     return found[0]
+
+
+def half_open(address: str, sent: bytes = b"GET / HTTP/1.1\r\nHost: 127.") -> socket.socket:
+    """A connection on which no whole request was sent."""
+    port = urlsplit(address).port
+    assert port is not None
+    line = socket.create_connection(("127.0.0.1", port), timeout=LONG)
+    line.sendall(sent)
+    return line
+
+
+def test_connections_that_ask_for_nothing_shut_nobody_out(app_state) -> None:
+    for address in serving(app_state):
+        with contextlib.ExitStack() as opened:
+            for number in range(300):
+                sent = [b"", b"GET / HTTP/1.1\r\nHost: 127."][number % 2]
+                opened.enter_context(half_open(address, sent))
+            with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
+                assert answer.status == 200
+
+
+def test_a_connection_ends_if_the_head_of_a_request_does_not_come(app_state) -> None:
+    for address in serving(app_state, head_seconds=0.2):
+        with half_open(address) as line:
+            assert line.recv(1) == b""
+        whole = f"HEAD /favicon.ico HTTP/1.1\r\nHost: {urlsplit(address).netloc}\r\n\r\n"
+        with half_open(address, whole.encode()) as line:  # also after a whole request
+            assert line.recv(1000).endswith(b"\r\n\r\n")
+            line.sendall(whole[:20].encode())
+            assert line.recv(1) == b""

@@ -45,8 +45,6 @@ def serve(
     found = [(folder, len(list(find_audio(folder)))) for folder in state.get("folder", ())]
     told = [f"{count_text(n, 'recording')} in {folder}" for folder, n in found]
     say(f"Starting Semisonic{': ' * bool(told)}{', '.join(told)}. This takes a few seconds.")
-    import uvicorn
-
     from semisonic.web.application import Server, create_app
     from semisonic.web.state import AppState
 
@@ -65,16 +63,6 @@ def serve(
         of_recordings.setLevel(logging.ERROR)
         port = bound.getsockname()[1]
         app = create_app(AppState(**state), host, token, allowed_host)
-        config = uvicorn.Config(
-            app,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=1 << 20,
-            timeout_graceful_shutdown=2,
-            limit_concurrency=256,
-        )
         address, *others = (_address(one, port, token) for one in _hosts(host))
         say(f"Semisonic is at {address}")
         for other in others:
@@ -82,7 +70,7 @@ def serve(
         say("Ctrl-C stops it.")
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
-        Server(config).run(sockets=[bound])
+        Server(app).run(sockets=[bound])
         say("Stopped.")
     finally:
         of_recordings.setLevel(level)
