@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -65,8 +64,8 @@ def served(app_state: AppState) -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        app = create_app(app_state, "127.0.0.1", port, "")
-        server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+        app = create_app(app_state, "127.0.0.1")
+        server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started:

@@ -54,6 +54,20 @@ def test_it_learns_from_arrays(fitted: SoundClassifier) -> None:
     assert fitted.embed(test, sample_rate=RATE).shape == (3, 16)
 
 
+def test_a_class_of_silence_is_named(recwarn: pytest.WarningsRecorder) -> None:
+    rng = np.random.default_rng(0)
+    faint = [rng.normal(0, 1e-5, RATE // 2) for _ in range(4)]  # -100 dB of full scale
+    waves = [*X, *faint, *[np.zeros(RATE // 2)] * 3, X[0] / 2]
+    labels = [*Y, *["quiet"] * 4, *["empty"] * 3, "empty"]
+    make(near_copies=False, validation=0.0).fit(waves, labels, sample_rate=RATE)
+    told = [str(one.message) for one in recwarn if str(one.message).startswith("class ")]
+    assert sorted(one.partition(" silent")[0] for one in told) == [
+        "class 'empty': 3 of 4 clips are",
+        "class 'quiet': 4 of 4 clips are",
+    ]
+    assert "leave the class out" in told[0]
+
+
 def test_it_learns_from_a_clip_table_and_scores_it(kinds: Path, others: Path) -> None:
     clf = make().fit(load_clips(kinds))
     assert clf.score(load_clips(others)) == 1.0

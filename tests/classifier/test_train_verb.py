@@ -237,6 +237,7 @@ def test_bad_files_and_odd_clips_are_listed_and_the_rest_goes_on(tmp_path: Path)
         remarks = {row["clip"]: row["remark"] for row in csv.DictReader(stream)}
     assert set(remarks) == {"hum/00.wav", "hum/silent.wav"}
     assert remarks["hum/00.wav"].startswith("truncated: the header promises 0.50 s")
+    assert "class 'hum'" not in result.summary()  # one silent clip of five
 
 
 @NAMES_OF_BYTES

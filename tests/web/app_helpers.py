@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,14 +50,16 @@ def started(recordings: Path, project: Path, encoder: Path) -> Any:
     return start_project(ProjectOptions(recordings, project, encoder=str(encoder), **how))
 
 
-def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:
+def browsing(
+    app_state: Any, token: str = "", allowed_hosts: Sequence[str] = (), **options: Any
+) -> Iterator[Any]:
     """A client of a app_state; it says where it comes from, as a browser does."""
     pytest.importorskip("httpx")
     from starlette.testclient import TestClient
 
     from semisonic.web.application import create_app
 
-    app = create_app(app_state, "127.0.0.1", 8765, token)
+    app = create_app(app_state, "127.0.0.1", token, allowed_hosts)
     options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
     with TestClient(app, raise_server_exceptions=False, **options) as found:
         yield found
@@ -80,18 +82,16 @@ def wait_for(client: Any, identity: str, what: str = "heard") -> Any:
     return until(settled)
 
 
-def serving(app_state: Any, token: str = "", port: int = 0) -> Iterator[str]:
+def serving(app_state: Any, token: str = "", port: int = 0, **limits: float) -> Iterator[str]:
     """The address of a running app, on a port that is free unless one is given."""
-    import uvicorn
-
     from semisonic.web.application import Server, create_app
 
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))
     port = bound.getsockname()[1]
-    app = create_app(app_state, "127.0.0.1", port, token)
-    server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+    app = create_app(app_state, "127.0.0.1", token)
+    server = Server(app, **limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     until(lambda: server.started)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
-from app_helpers import ADDRESS, LIVE, browsing
+from app_helpers import ADDRESS, LIVE, browsing, serving
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from starlette.websockets import WebSocketDisconnect
 
+from calls import cli
 from semisonic.web.guard import Attempts, Guard, Rules
 from systems import LINKS
+from waiting import LONG
 
 TOKEN = "open sesame, please"
 
@@ -27,20 +32,90 @@ def outside(app_state) -> Iterator[Any]:
     yield from browsing(app_state, token=TOKEN)
 
 
+OPENED = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+"""What browsers send when somebody opens a page."""
+
+
+def answers(client: Any, host: str) -> int:
+    """The status of a request of the app's own page under a name."""
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    found = client.get("/api/state", headers=headers).status_code
+    assert client.post("/api/examples/bird", headers=headers).status_code == found
+    return int(found)
+
+
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:80", "10.0.0.7:8765", "", "[::1"],
+    ["evil.example", "evil.example:8765", "10.0.0.7:8765", "localhost.evil.example", "", "[::1"],
 )
 def test_another_name_is_refused(client, host) -> None:
-    answer = client.get("/api/state", headers={"Host": host})
-    assert answer.status_code == 403
-    assert "error" in answer.json()
+    assert answers(client, host) == 403
+    assert "error" in client.get("/api/state", headers={"Host": host}).json()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765"])
-def test_its_own_names_are_known(client, host) -> None:
-    origin = f"http://{host}"
-    assert client.get("/api/state", headers={"Host": host, "Origin": origin}).status_code == 200
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:8765", "localhost:8765", "[::1]:8765", "localhost:9000", "LOCALHOST", "127.0.0.1"],
+)
+def test_its_own_names_are_known_on_any_port(client, host) -> None:
+    assert answers(client, host) == 200
+
+
+@pytest.fixture
+def named(monkeypatch) -> None:
+    """This machine is called studio."""
+    monkeypatch.setattr("socket.gethostname", lambda: "Studio.lan.example")
+
+
+HERE = ["studio", "studio.local:8765", "studio.lan.example:9000"]
+
+
+@pytest.mark.parametrize("host", [*HERE, "10.0.0.7:9000", "[fe80::1]:8765", "localhost:9000"])
+def test_names_of_the_machine_are_known_where_others_can_reach_it(named, host) -> None:
+    assert Rules("0.0.0.0", TOKEN, lambda _: 0).knows_host(host)
+    assert not Rules("0.0.0.0", TOKEN, lambda _: 0).knows_host("evil.example:8765")
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_without_a_token_no_name_that_a_network_gives_is_known(named, client, host) -> None:
+    assert answers(client, host) == 403
+
+
+def test_more_names_can_be_allowed(app_state) -> None:
+    for client in browsing(app_state, allowed_hosts=["Sounds.example.org", "10.0.0.7"]):
+        for host in ("sounds.example.org", "sounds.example.org:8443", "10.0.0.7:9000"):
+            assert answers(client, host) == 200
+        assert answers(client, "evil.example") == 403
+        assert answers(client, "www.sounds.example.org") == 403
+        behind = {"Host": "sounds.example.org", "Origin": "https://sounds.example.org"}
+        assert client.post("/api/examples/bird", headers=behind).status_code == 200
+        other = {"Host": "sounds.example.org", "Origin": ADDRESS}
+        assert client.post("/api/examples/bird", headers=other).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["http://sounds.example.org", "sounds.example.org:80", "*", ""])
+def test_an_allowed_name_that_is_none_is_an_error(name, capsys) -> None:
+    assert cli("app --port 0 --no-browser --allowed-host", [name]) == 2
+    assert f"found '{name}', expected a name or an address without port" in capsys.readouterr().err
+
+
+def test_who_opens_the_page_under_another_name_reads_what_to_do(client) -> None:
+    page = client.get("/", headers={"Host": "bücher.example:80".encode(), **OPENED})
+    assert (page.status_code, "--allowed-host" in page.text) == (403, False)
+    page = client.get("/", headers={"Host": "sounds.example.org:80", **OPENED})
+    assert page.status_code == 403
+    assert page.headers["content-type"].startswith("text/html")
+    assert "&#x27;sounds.example.org&#x27; is not a name of this app" in page.text
+    assert "--allowed-host sounds.example.org" in page.text
+    asked = client.get("/api/state", headers={"Host": "sounds.example.org:80", **OPENED})
+    assert "--allowed-host sounds.example.org" in asked.json()["error"]
+
+
+def test_a_page_of_refusal_runs_nothing_that_a_name_holds(client) -> None:
+    page = client.get("/", headers={"Host": "<script>alert(1)</script>", **OPENED})
+    assert page.status_code == 403
+    assert "<script" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
@@ -108,6 +183,17 @@ def test_the_token_becomes_a_cookie(outside) -> None:
     assert outside.get("/api/state").status_code == 200
 
 
+def test_the_tokens_of_two_ports_do_not_mix(outside) -> None:
+    link = f"/?token={quote(TOKEN)}"
+    names = set()
+    for port in (9000, 9001):  # as of two containers, which have one port inside
+        headers = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}"}
+        answer = outside.get(link, headers=headers, follow_redirects=False)
+        names.add(answer.headers["set-cookie"].partition("=")[0])
+        assert outside.get("/api/state", headers=headers).status_code == 200
+    assert len(names) == 2
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -172,7 +258,7 @@ def test_a_host_with_anything_but_name_and_port_is_refused(client, host) -> None
 def test_who_tries_many_tokens_is_turned_away_for_a_minute() -> None:
     now = [1000.0]
     attempts = Attempts(lambda: now[0])
-    guard = Guard(_page, Rules("0.0.0.0", 8765, TOKEN, lambda _: 0), attempts)
+    guard = Guard(_page, Rules("0.0.0.0", TOKEN, lambda _: 0), attempts)
     assert {_asked(guard, "10.0.0.1", f"guess {number}") for number in range(10)} == {401}
     assert _asked(guard, "10.0.0.1", TOKEN) == 429
     assert _asked(guard, "10.0.0.2", TOKEN) == 303  # another address does not wait
@@ -205,3 +291,33 @@ def _asked(guard: Guard, address: str, token: str) -> int:
     }
     asyncio.run(guard(scope, receive, send))
     return found[0]
+
+
+def half_open(address: str, sent: bytes = b"GET / HTTP/1.1\r\nHost: 127.") -> socket.socket:
+    """A connection on which no whole request was sent."""
+    port = urlsplit(address).port
+    assert port is not None
+    line = socket.create_connection(("127.0.0.1", port), timeout=LONG)
+    line.sendall(sent)
+    return line
+
+
+def test_connections_that_ask_for_nothing_shut_nobody_out(app_state) -> None:
+    for address in serving(app_state):
+        with contextlib.ExitStack() as opened:
+            for number in range(300):
+                sent = [b"", b"GET / HTTP/1.1\r\nHost: 127."][number % 2]
+                opened.enter_context(half_open(address, sent))
+            with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
+                assert answer.status == 200
+
+
+def test_a_connection_ends_if_the_head_of_a_request_does_not_come(app_state) -> None:
+    for address in serving(app_state, head_seconds=0.2):
+        with half_open(address) as line:
+            assert line.recv(1) == b""
+        whole = f"HEAD /favicon.ico HTTP/1.1\r\nHost: {urlsplit(address).netloc}\r\n\r\n"
+        with half_open(address, whole.encode()) as line:  # also after a whole request
+            assert line.recv(1000).endswith(b"\r\n\r\n")
+            line.sendall(whole[:20].encode())
+            assert line.recv(1) == b""

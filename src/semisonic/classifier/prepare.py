@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.audio.checks import problems
+from semisonic.audio.checks import SILENCE_DB, problems
 from semisonic.classifier.scoring import audible_windows, mean_by
 from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, features_of_wave
 from semisonic.core.errors import DataError
@@ -199,6 +199,34 @@ def without_silence(
             "recordings, or leave them out"
         )
     return rows[~silent], (f"{silent.sum()} silent clips of the pool were left out",)
+
+
+def silent_classes(prepared: Prepared, rows: NDArray[np.int64]) -> tuple[str, ...]:
+    """A message for each class of which most clips have nothing but silence.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    rows : ndarray of int64
+        Of features, with labels.
+    """
+    clips: dict[str, set[int]] = {}
+    audible: dict[str, set[int]] = {}
+    silent, labels = prepared.is_silent, prepared.clips.labels
+    for row, clip in zip(rows.tolist(), prepared.source[rows].tolist(), strict=True):
+        for name in labels[row]:
+            clips.setdefault(name, set()).add(clip)
+            if not silent[row]:
+                audible.setdefault(name, set()).add(clip)
+    counts = {name: (len(of), len(of) - len(audible.get(name, ()))) for name, of in clips.items()}
+    return tuple(
+        f"class '{name}': {n_silent} of {count_text(n, 'clip')} "
+        f"{'is' if n_silent == 1 else 'are'} silent (nothing above {SILENCE_DB:g} dBFS), and no "
+        "class is found in silence, also not this one; check these recordings, or leave the class "
+        "out"
+        for name, (n, n_silent) in counts.items()
+        if 2 * n_silent > n
+    )
 
 
 def prepare(

@@ -50,7 +50,13 @@ from semisonic.classifier.copies import clean_sounds, with_recordings
 from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
-from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
+from semisonic.classifier.prepare import (
+    Failures,
+    Prepared,
+    in_batch_device,
+    silent_classes,
+    without_silence,
+)
 from semisonic.classifier.pretrain import (
     HELD_OUT,
     PretrainOutcome,
@@ -327,8 +333,10 @@ class TrainingJob:
             write_remarks(run, prepared.remarks)
         rows = prepared.rows_of(np.setdiff1d(np.arange(len(sounds)), self.validation))
         rows, silence = without_silence(prepared, rows, len(self.labelled))
-        self.notes += tuple(silence)
-        check_classes(prepared.clips, prepared.rows_of(np.union1d(self.train, self.noisy)))
+        learned = np.union1d(self.train, self.noisy)
+        check_classes(prepared.clips, prepared.rows_of(learned))
+        labelled = prepared.rows_of(np.union1d(learned, self.validation))
+        self.notes += (*silence, *silent_classes(prepared, labelled))
         self.data = TrainingData(
             prepared.features,
             targets_of(prepared.clips, multi_label=sounds.clips.is_multi_label),

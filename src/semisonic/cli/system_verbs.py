@@ -21,6 +21,7 @@ from semisonic.features.options import MelOptions
         "semisonic app --project runs/project",
         "semisonic app runs/model --threshold thresholds.csv",
         "semisonic app runs/model --host 0.0.0.0 --no-browser",
+        "semisonic app runs/model --host 0.0.0.0 --allowed-host sounds.example.org",
     ],
 )
 def app(
@@ -47,6 +48,11 @@ def app(
         "127.0.0.1", "address to listen on; an address that other machines can reach needs a token"
     ),
     port: int = option(8765, "port to listen on; 0: any free port", minimum=0, maximum=65535),
+    allowed_host: tuple[str, ...] = option(
+        (),
+        "name in the browser's address bar, if it is another one than this machine's, as behind a "
+        "proxy; may be repeated",
+    ),
     token: str = option(
         "", "password that the browser must give; if needed and not given, one is made and printed"
     ),
@@ -70,6 +76,7 @@ def app(
         session.say,
         host=host,
         port=port,
+        allowed_host=allowed_host,
         token=token,
         browser=browser,
         model=model,

@@ -11,9 +11,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from semisonic.core.text import visible
+from semisonic.core.variables import set_aside
+
+try:
+    from tqdm import tqdm
+except ValueError:  # a setting of tqdm that is no number
+    with set_aside("TQDM_*"):
+        from tqdm import tqdm
 
 T = TypeVar("T")
 Listener = Callable[[str, int, int | None, float | None], None]

@@ -5,9 +5,13 @@ All runs share it, so that each file is made once. Everything in it can be made 
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import shutil
+import stat
 import sys
+import tempfile
 from pathlib import Path
 
 from semisonic.core.errors import OptionError
@@ -15,6 +19,7 @@ from semisonic.core.errors import OptionError
 VARIABLE = "SEMISONIC_CACHE"
 """Environment variable with the folder, instead of the platform's folder."""
 
+_log = logging.getLogger(__name__)
 MARK = "CACHE.txt"
 _TEXT = "Made by semisonic; everything here can be deleted ('semisonic cache clear').\n"
 
@@ -24,11 +29,22 @@ def user_cache() -> Path:
 
     It is the value of ``SEMISONIC_CACHE``, else ``semisonic`` in the platform's folder for caches:
     ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on
-    Windows.
+    Windows. A user without a home folder, as in a container, has a folder of the system's
+    temporary folder, with a warning.
+
+    Raises
+    ------
+    OptionError
+        When that folder belongs to somebody else.
     """
-    named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named).expanduser()
+    named = os.environ.get(VARIABLE, "")
+    try:
+        return Path(named).expanduser() if named else _usual_place()
+    except RuntimeError:  # there is neither HOME nor an account
+        return _place_without_home()
+
+
+def _usual_place() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "semisonic"
     if sys.platform == "darwin":
@@ -36,6 +52,30 @@ def user_cache() -> Path:
     # As the standard has it, a path that is not absolute is none.
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path("~/.cache").expanduser()) / "semisonic"
+
+
+@functools.cache
+def _place_without_home() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"cache-of-semisonic-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        is_own = stat.S_ISDIR(found.st_mode) and found.st_uid in (user, 0)
+    except OSError:
+        is_own = False
+    if not is_own:
+        raise OptionError(
+            f"the home folder of this user is not known, and {folder} cannot be used instead; set "
+            f"the environment variable {VARIABLE} to a writable folder"
+        )
+    _log.warning(
+        "the home folder of this user is not known: %s is used, which may be deleted at any time; "
+        "set %s to another folder to keep what is made",
+        folder,
+        VARIABLE,
+    )
+    return folder
 
 
 def cache_part(name: str) -> Path:

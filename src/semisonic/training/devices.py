@@ -36,6 +36,8 @@ from semisonic.core.errors import OptionError
 from semisonic.core.options import changed, nearest
 from semisonic.training.options import FitOptions
 
+_LAUNCHED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that ``torchrun`` sets beside WORLD_SIZE."""
 _KNOWN = ("auto", "cpu", "cuda", "cuda:0", "mps")
 
 
@@ -71,7 +73,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
             f"option 'device': found '{text}', but torch sees no CUDA card "
             f"(torch {torch.__version__}); use 'cpu', or install torch's CUDA build"
         )
-    card, count = int(number or os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    local = os.environ.get("LOCAL_RANK", "")
+    number = number or (local if local.isdecimal() else "0")
+    card, count = int(number), torch.cuda.device_count()
     if card >= count:
         raise OptionError(
             f"option 'device': found '{text}' (card {card}), but this machine has {count} CUDA "
@@ -112,8 +116,12 @@ def _leave() -> None:
 
 
 def join(device: torch.device) -> World:
-    """Join the processes that ``torchrun`` started, if it did; they stay joined until exit."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    """Join the processes that ``torchrun`` started, if it did; they stay joined until exit.
+
+    Other programs that start several processes set some of its variables, but not all.
+    """
+    size = os.environ.get("WORLD_SIZE", "")
+    if not size.isdecimal() or int(size) < 2 or not all(os.environ.get(one) for one in _LAUNCHED):
         return World()
     if not distributed.is_initialized():
         if device.type == "cuda":

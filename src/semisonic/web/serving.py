@@ -9,7 +9,7 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from semisonic.audio.find import find_audio
@@ -21,7 +21,16 @@ from semisonic.web.guard import SHORTEST_TOKEN, is_own
 Say = Callable[[str], None]
 
 
-def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state: Any) -> None:
+def serve(
+    say: Say,
+    *,
+    host: str,
+    port: int,
+    allowed_host: Iterable[str],
+    token: str,
+    browser: bool,
+    **state: Any,
+) -> None:
     """Serve the page until somebody stops it with Ctrl-C or a signal.
 
     The other options are those of :class:`semisonic.web.state.AppState`.
@@ -36,8 +45,6 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
     found = [(folder, len(list(find_audio(folder)))) for folder in state.get("folder", ())]
     told = [f"{count_text(n, 'recording')} in {folder}" for folder, n in found]
     say(f"Starting Semisonic{': ' * bool(told)}{', '.join(told)}. This takes a few seconds.")
-    import uvicorn
-
     from semisonic.web.application import Server, create_app
     from semisonic.web.state import AppState
 
@@ -55,17 +62,7 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
     try:
         of_recordings.setLevel(logging.ERROR)
         port = bound.getsockname()[1]
-        app = create_app(AppState(**state), host, port, token)
-        config = uvicorn.Config(
-            app,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=1 << 20,
-            timeout_graceful_shutdown=2,
-            limit_concurrency=256,
-        )
+        app = create_app(AppState(**state), host, token, allowed_host)
         address, *others = (_address(one, port, token) for one in _hosts(host))
         say(f"Semisonic is at {address}")
         for other in others:
@@ -73,7 +70,7 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
         say("Ctrl-C stops it.")
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
-        Server(config).run(sockets=[bound])
+        Server(app).run(sockets=[bound])
         say("Stopped.")
     finally:
         of_recordings.setLevel(level)

@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 
+from semisonic.core.variables import set_aside
+
 BACKEND = "MPLBACKEND"
 """Variable with the back end that pyplot will use; Jupyter sets it."""
 
@@ -24,19 +26,17 @@ def _import_matplotlib() -> None:
     """
     if "matplotlib" in sys.modules:
         return
-    backend, log = os.environ.pop(BACKEND, None), logging.getLogger("matplotlib")
+    log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        import matplotlib as mpl
-
-        if backend:
-            with contextlib.suppress(ValueError):
-                mpl.rcParams["backend"] = backend
+        with set_aside(BACKEND):
+            import matplotlib as mpl
     finally:
         log.setLevel(level)
-        if backend is not None:
-            os.environ[BACKEND] = backend
+    if os.environ.get(BACKEND):
+        with contextlib.suppress(ValueError):
+            mpl.rcParams["backend"] = os.environ[BACKEND]
 
 
 _import_matplotlib()
