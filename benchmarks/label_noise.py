@@ -202,7 +202,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    progress.show()
+    progress.show_progress()
     settings = {k: getattr(args, k) for k in ("model", "epochs", "augment", "fast", "kind")}
     folder = args.work / digest(*settings.items())  # other settings never mix with these
     sets = {data.name: data for data in (DataSet.load(d, args.cache) for d in args.data)}

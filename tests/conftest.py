@@ -42,9 +42,9 @@ def user_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(autouse=True)
 def no_bars() -> Iterator[None]:
     """No test shows the bars that a command before it turned on."""
-    progress.show(False)
+    progress.show_progress(False)
     yield
-    progress.show(False)
+    progress.show_progress(False)
 
 
 @pytest.fixture(autouse=True)

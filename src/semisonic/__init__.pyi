@@ -27,6 +27,7 @@ from .classifier.live.scorer import LiveScorer as LiveScorer
 from .classifier.live.scorer import LiveTracker as LiveTracker
 from .classifier.options import EventOptions as EventOptions
 from .core.errors import SemisonicError as SemisonicError
+from .core.progress import show_progress as show_progress
 from .data.clips import Clips as Clips
 from .data.datasets.load import load_clips as load_clips
 from .data.duplicates import find_duplicates as find_duplicates

@@ -110,3 +110,50 @@ def test_a_split_shares_no_recording_and_loses_no_clip(seed: int, share: float) 
     assert not set(train.group) & set(test.group)
     assert sorted([*train.ids, *test.ids]) == sorted(clips.ids)
     assert set(LABELS) == {label for labels in train.labels for label in labels}
+
+
+def test_two_results_are_compared_sound_by_sound_and_fold_by_fold(
+    waves: list[np.ndarray], found: CrossValidation
+) -> None:
+    worse = cross_validate(
+        classifier().set_params(training__epochs=1),
+        waves,
+        LABELS,
+        sample_rate=MEL.sample_rate,
+        groups=GROUPS,
+        n_folds=4,
+    )
+    compared = worse.compare(found, ("one epoch", "twelve"))
+    right = [one.measurement.predicted == one.measurement.target for one in (worse, found)]
+    assert compared.a.name == "one epoch"
+    assert compared.difference == pytest.approx(right[1].mean() - right[0].mean())
+    only = [int((x & ~y).sum()) for x, y in (right, right[::-1])]
+    assert compared.draws[["n_only_a", "n_only_b"]].to_numpy().tolist() == [only]
+    assert len(compared.folds) == 4
+    assert found.compare(found).difference == 0.0
+
+
+def test_results_of_other_folds_are_not_compared(
+    waves: list[np.ndarray], found: CrossValidation
+) -> None:
+    other = cross_validate(
+        classifier(), waves, LABELS, sample_rate=MEL.sample_rate, groups=GROUPS, n_folds=2
+    )
+    with pytest.raises(DataError, match="folds"):
+        found.compare(other)
+
+
+def test_progress_can_be_shown_in_python(waves: list[np.ndarray], capsys) -> None:
+    semisonic.show_progress()
+    try:
+        cross_validate(
+            classifier().set_params(training__epochs=1),
+            waves,
+            LABELS,
+            sample_rate=MEL.sample_rate,
+            groups=GROUPS,
+            n_folds=2,
+        )
+    finally:
+        semisonic.show_progress(False)
+    assert "cross-validation: 100%" in capsys.readouterr().err

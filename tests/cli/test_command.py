@@ -56,7 +56,7 @@ def a_verb_that_does_what_is_asked(monkeypatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(ask=verb))  # type: ignore[arg-type]
     monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask", "Ask."))
     yield
-    progress.show(False)
+    progress.show_progress(False)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_quiet_leaves_the_answer(capsys) -> None:
     assert capsys.readouterr() == ("answer\n", "remark\n")
     assert progress._shown
     for quiet in (["ask", "-q", "--do", "speak"], ["-q", "ask", "--do", "speak"]):
-        progress.show(True)
+        progress.show_progress(True)
         cli(quiet)
         assert capsys.readouterr() == ("answer\n", "")
         assert not progress._shown

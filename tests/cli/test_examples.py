@@ -373,7 +373,7 @@ def test_an_example_of_the_help_runs(verb, line, world, tmp_path, monkeypatch, c
         if arguments[0] == "listen":
             raw = (sound("owl", 700) * 32767).astype("<i2").tobytes()
             monkeypatch.setattr(sys, "stdin", around.enter_context(a_stream_of(raw)))
-        around.callback(progress.show, False)
+        around.callback(progress.show_progress, False)
         found = cli(arguments)
     said = capsys.readouterr()
     assert found == status, said.err

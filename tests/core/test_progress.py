@@ -34,21 +34,21 @@ def test_who_listens_is_told_how_far_it_is(told, capsys, monkeypatch) -> None:
 
 
 def test_there_is_no_bar_for_nothing(capsys) -> None:
-    progress.show()
+    progress.show_progress()
     try:
         assert list(progress.track([], "count")) == []
         assert list(progress.track(range(2), "items")) == [0, 1]
     finally:
-        progress.show(False)
+        progress.show_progress(False)
     assert "count" not in (shown := capsys.readouterr().err)
     assert "items" in shown
 
 
 def test_lines_are_shown_only_where_bars_are(capsys) -> None:
     progress.say("hidden")
-    progress.show()
+    progress.show_progress()
     try:
         progress.say("a line")
     finally:
-        progress.show(False)
+        progress.show_progress(False)
     assert capsys.readouterr().err == "a line\n"

@@ -232,4 +232,4 @@ def test_the_command(
         assert "did you mean 'esc50'?" in capsys.readouterr().err
         assert main([*arguments, "--parts", "noisy"]) == 2
     finally:
-        progress.show(False)
+        progress.show_progress(False)

@@ -47,7 +47,7 @@ def test_it_runs_in_parts_and_compares(benchmark_module, tmp_path, monkeypatch) 
         try:
             benchmark_module.main()
         finally:
-            progress.show(False)
+            progress.show_progress(False)
 
     arms = ["--arm", "cross-entropy", "--arm", "lq", "--arm", "statistics"]
     call(*arms[:2])

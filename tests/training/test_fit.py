@@ -300,11 +300,11 @@ def test_writes_strict_json_without_times(tmp_path):
 def test_moves_along_a_progress_bar(capsys):
     from semisonic.core import progress
 
-    progress.show()
+    progress.show_progress()
     try:
         train(label="fold 1")
     finally:
-        progress.show(False)
+        progress.show_progress(False)
     shown = capsys.readouterr().err
     assert "fold 1" in shown
     assert "18/18" in shown

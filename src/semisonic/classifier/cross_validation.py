@@ -24,7 +24,9 @@ from semisonic.core.html import Result
 from semisonic.core.progress import track
 from semisonic.core.text import count_text, percent_text, text_table
 from semisonic.data.splits import fold_splits
+from semisonic.evaluation.comparison import Comparison, compare
 from semisonic.evaluation.metrics import accuracy, lwlrap
+from semisonic.evaluation.predictions import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,56 @@ class CrossValidation(Result):
     def to_frame(self) -> pd.DataFrame:
         """A row per sound: labels, recording, best class, score of each class, and fold."""
         return self.measurement.to_frame().assign(fold=self.fold)
+
+    def compare(
+        self, other: CrossValidation, names: tuple[str, str] = ("this", "the other")
+    ) -> Comparison:
+        """Test whether another cross-validation of the same sounds and folds is better.
+
+        Parameters
+        ----------
+        other : CrossValidation
+            With the same sounds, in the same order, and the same folds.
+        names : (str, str)
+            Of the two.
+
+        Returns
+        -------
+        Comparison
+            Paired tests over clips, by recording, and over folds: see
+            :func:`semisonic.evaluation.comparison.compare`.
+
+        Raises
+        ------
+        DataError
+            If sounds, labels or folds are not the same.
+        """
+        (a, b), ids = (self.measurement, other.measurement), self.measurement.clips.ids
+        is_same = (
+            list(ids) == list(b.clips.ids)
+            and a.clips.classes == b.clips.classes
+            and np.array_equal(a.target, b.target)
+        )
+        if not is_same or not np.array_equal(self.fold, other.fold):
+            what = "folds" if is_same else "sounds or labels"
+            raise DataError(
+                f"compare: the {what} of the two are not the same; expected cross-validations of "
+                "the same sounds, in the same order, with the same seed and number of folds"
+            )
+        rows = (
+            Predictions.of(
+                # Sounds without a file may share a name.
+                [f"{number} {name}" for number, name in enumerate(ids)],
+                one.target,
+                one.scores,
+                one.clips.classes,
+                group=one.clips.group,
+                fold=self.fold,
+                arm=name,
+            )
+            for one, name in zip((a, b), names, strict=True)
+        )
+        return compare(Predictions.concat(rows), *names, measure=self.measure)
 
     def _html_parts(self) -> Iterable[Markup]:
         from semisonic.classifier.show import measurement_parts

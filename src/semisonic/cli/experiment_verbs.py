@@ -69,7 +69,7 @@ def _show_model(result: RunResult, file: Path, options: RunOptions, session: Ses
     from semisonic.core import progress
     from semisonic.experiments.minute import write_minute
 
-    progress.show(False)  # a bar would stand in the middle of the answer
+    progress.show_progress(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
     n_clips = count_text(len(truth), "clip")
     session.say(f"\nThe trained model on {n_clips} that it was not trained on: {', '.join(truth)}")

@@ -77,7 +77,7 @@ class Session:
         from semisonic.core.parallel import allow_processes, keep_freed_memory
 
         self.resumes = resumes
-        progress.show(not self.quiet)
+        progress.show_progress(not self.quiet)
         keep_freed_memory()
         allow_processes()
         level = logging.INFO if self.verbose else logging.WARNING

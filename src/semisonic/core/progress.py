@@ -32,8 +32,15 @@ _shown = False
 _listener: Listener | None = None
 
 
-def show(on: bool = True) -> None:
-    """Turn progress bars on (on standard error) or off for this process."""
+def show_progress(on: bool = True) -> None:
+    """Turn progress bars on (on standard error) or off for this process.
+
+    The commands show them; in Python they are off by default.
+
+    Parameters
+    ----------
+    on : bool
+    """
     global _shown
     _shown = on
 

@@ -54,7 +54,7 @@ def serve(
             "because a short token can be guessed; without the option, the app makes one"
         )
 
-    progress.show(False)  # progress is shown on the page, and so is what recordings lack
+    progress.show_progress(False)  # progress is shown on the page, and so is what recordings lack
     of_recordings = logging.getLogger("semisonic.audio")
     level = of_recordings.level
     token = token or ("" if is_own(host) else secrets.token_urlsafe(24))
