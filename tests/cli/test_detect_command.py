@@ -163,6 +163,23 @@ def test_events_keep_the_date_the_hour_and_the_site(place, nights, tmp_path, tel
     assert set(days) == {("SITE1", "2024-06-01"), ("SITE1", "2024-06-02"), ("SITE2", "2024-06-01")}
 
 
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_a_folder_names_the_site_as_in_a_scan(place, nights, tmp_path, tells, is_inside) -> None:
+    ridge = tmp_path / "new" / "RIDGE"
+    ridge.mkdir(parents=True)
+    for night in nights.glob("SITE1*043000.wav"):
+        (ridge / f"2024{night.stem.partition('2024')[2]}.wav").write_bytes(night.read_bytes())
+    folder = tmp_path / "new" if is_inside else ridge
+    args = ["detect", str(place / "model.zip"), str(folder), "--threshold", "0.2", "-q"]
+    text = tells(0, args, "-o", tmp_path / "run").out
+    tells(0, ["scan", str(folder), "-o", str(tmp_path / "scan"), "-q"])
+    rows = list(csv.DictReader((tmp_path / "run" / "events.csv").open(encoding="utf-8")))
+    scanned = list(csv.DictReader((tmp_path / "scan" / "recordings.csv").open(encoding="utf-8")))
+    sites = {row["site"] for row in rows}
+    assert sites == {row["site"] for row in scanned} == {"RIDGE" if is_inside else ""}
+    assert "to 2024-06-02 04:30" in text
+
+
 def test_the_sound_of_each_event_is_cut_out_for_review(
     place, nights, tmp_path, capsys, tells
 ) -> None:

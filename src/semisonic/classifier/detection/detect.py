@@ -130,7 +130,7 @@ def detect(
     """
     if "threshold" in events:
         events["threshold"] = str(events["threshold"])
-    files = (files,) if isinstance(files, (str, PathLike)) else files
+    files = (files,) if isinstance(files, (str, PathLike)) else tuple(files)
     with temporary_folder() as temporary:
         folder = Path(temporary if output is None else output)
         refuse_url(folder)
@@ -201,7 +201,7 @@ def _detect(
                     )
                     if reason or recording.damage:
                         reasons.append((recording.file, reason or recording.damage))
-    table = recording_table(durations)
+    table = recording_table(durations, files)
     events_found = [row for row in rows if row["score"] >= rules.thresholds[row["label"]]]
     return DetectResult(
         placed_events(events_found, table),

@@ -51,13 +51,18 @@ _HEADERS = ["label", "threshold", *COUNTS, "precision", "recall", "F1", "false p
 TRUTH_COLUMNS = ("label", *COUNTS, "precision", "recall", "f1", "f1_placed")
 
 
-def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
+def recording_table(
+    durations: Mapping[str, float], given: Iterable[str | os.PathLike[str]] = ()
+) -> pd.DataFrame:
     """When and where recordings were made, from names and metadata.
 
     Parameters
     ----------
     durations : mapping of str to float
         Seconds of each recording.
+    given : iterable of path
+        The folders that were searched for them. A folder below can name a site, as in a scan; so
+        can several folders that were given.
 
     Returns
     -------
@@ -65,10 +70,13 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
         By ``file``: ``duration``, ``recorded_at`` (a datetime, with a zone only if it is known, or
         None) and ``site`` (empty if it is not known).
     """
-    places = [os.path.abspath(file).replace(os.sep, "/") for file in durations]
-    parts = [(url_of(file) or at).split("/") for file, at in zip(durations, places, strict=True)]
-    levels = zip(*(one[:-1] for one in parts), strict=False)
+    searched = sorted(map(_levels, given), key=len, reverse=True)
+    parts = [_levels(file) for file in durations]
+    places = [
+        next((one for one in searched if one == of[: len(one)] != of), of[:-1]) for of in parts
+    ]
     # Folders above all of them name no site.
+    levels = zip(*places, strict=False)
     n_shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
     names = ["/".join(one[n_shared:]) for one in parts]
     rows = []
@@ -81,6 +89,11 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
     index = pd.Index(list(durations), dtype=object, name="file")
     table = pd.DataFrame(rows, index, ["duration", "recorded_at", "site"], dtype=object)
     return table.astype({"duration": np.float64})
+
+
+def _levels(place: str | os.PathLike[str]) -> list[str]:
+    """The folders of a path or URL, and its name."""
+    return (url_of(place) or os.path.abspath(place).replace(os.sep, "/")).rstrip("/").split("/")
 
 
 def placed_events(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -> Events:
@@ -334,11 +347,17 @@ class DetectResult(Result):
             headers = ["label", "events", "seconds", "per hour", "best score"]
             lines.append(text_table(headers, cells, ruled=True))
         # By the clocks alone, so that times with a zone and without can be ordered.
-        times = [t.replace(tzinfo=None) for t in self.recordings.recorded_at if t is not None]
+        times = [
+            (began.replace(tzinfo=None), timedelta(seconds=duration))
+            for duration, began, _ in self.recordings.itertuples(index=False)
+            if began is not None
+        ]
         if times:
+            first, last = min(t for t, _ in times), max(t + length for t, length in times)
+            end = f"{last:%H:%M}" if last.date() == first.date() else f"{last:%Y-%m-%d %H:%M}"
             n_sites = len(set(self.recordings.site) - {""})
             lines.append(
-                f"recorded: {min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M}"
+                f"recorded: {first:%Y-%m-%d %H:%M} to {end}"
                 + (f" at {count_text(n_sites, 'site')}" if n_sites else "")
                 + ", by the recorders' clocks"
             )
