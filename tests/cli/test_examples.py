@@ -47,6 +47,8 @@ MADE_FIRST = (
     "semisonic project suggest runs/project -n 18",
     "semisonic suggest runs/model path/to/recordings -n 9",
     "semisonic encoder get yamnet --source yamnet.onnx --duration 1",
+    "semisonic detect runs/model night.wav --truth events.csv --save-thresholds thresholds.csv"
+    " -o runs/made-first",
 )
 """What examples presuppose, in this order."""
 

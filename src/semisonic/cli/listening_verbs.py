@@ -89,7 +89,7 @@ def predict(
         "semisonic detect runs/model path/to/recordings --threshold 0.7 --min-duration 0.3",
         "semisonic detect runs/model path/to/recordings --format csv,raven,audacity",
         "semisonic detect runs/model recordings --classes owl --classes fox --merge-gap 2",
-        "semisonic detect runs/model night.wav --truth labels --save-thresholds thresholds.csv",
+        "semisonic detect runs/model night.wav --truth events.csv --save-thresholds thresholds.csv",
     ],
     resumes=True,
 )
