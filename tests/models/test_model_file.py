@@ -117,6 +117,17 @@ def test_what_a_file_says_about_itself(file: Path) -> None:
         assert text in card
 
 
+def test_the_card_tells_the_provenance_in_words(tmp_path: Path) -> None:
+    part = {"data": "field", "clips": 69, "recordings": 3, "hash": "6fc5", "hashes": "XBmN"}
+    about = {"seed": 3, "options": {"model": "small"}, "training": part, "folds": []}
+    save(tmp_path / "m", trained(), about={**about, "versions": {"torch": "2.13.0"}})
+    with zipfile.ZipFile(tmp_path / "m") as archive:
+        card = archive.read("card.md").decode()
+    assert "- training: 69 clips in 3 files of 'field'" in card
+    assert "- versions: torch 2.13.0" in card
+    assert not [mark for mark in ("{'", "XBmN", "folds") if mark in card]
+
+
 def test_what_cannot_be_saved(tmp_path: Path) -> None:
     model = trained()
     with pytest.raises(ModelError, match="as JSON"):
@@ -152,9 +163,12 @@ def test_missing_and_not_a_zip(tmp_path: Path) -> None:
     refused_folder = tmp_path / "folder"
     refused_folder.mkdir()
     refused(refused_folder, "no such model file")
-    for content in (b"", b"PK", b"\x80\x04K\x01.", b"x" * 5000):
+    for content in (b"", b"PK\x03\x04" + b"x" * 5000):
         (tmp_path / "bad").write_bytes(content)
         refused(tmp_path / "bad", "damaged, or not a model file")
+    for content in (b"PK", b"\x80\x04K\x01.", b"\x93NUMPY", b"x" * 5000):
+        (tmp_path / "bad").write_bytes(content)
+        refused(tmp_path / "bad", "no zip archive")
 
 
 @settings(

@@ -246,8 +246,9 @@ class Flag:
         is_named = "|" in self.metavar and not self.is_argument
         parts = [f"one of {choices}"] if choices and not is_named else []
         parts += [self.limits] if self.limits else []
-        parts += [] if self.is_argument else [f"default: {self.shown}"]
         text = str(self.rule.get("help", ""))
+        is_told = self.default is None and "by default" in text
+        parts += [] if self.is_argument or is_told else [f"default: {self.shown}"]
         return f"{text}  [{'; '.join(parts)}]" if parts else text
 
     def parameter(self) -> click.Parameter:

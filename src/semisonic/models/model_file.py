@@ -11,7 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from textwrap import shorten
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError, SemisonicError
 from semisonic.core.files import parse_json, replacing
 from semisonic.core.options import from_mapping, to_dict
+from semisonic.core.text import count_text
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision
@@ -49,6 +50,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 ENCODERS = ("autoencoder", "encoder")
 _EVENTS = "events"
 """Entry of the description of a classifier: whether it has an event layer."""
+_ZIP = b"PK\x03\x04"
 _ADVICE = "the training diverged, or the file is damaged"
 _OF_DECISION = "decision."
 """Prefix of the names of tables that are not weights of the network."""
@@ -149,6 +151,13 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
     """Read some members of a file that has exactly those of a model."""
     if not file.is_file():
         raise ModelError(f"{file}: no such model file")
+    with suppress(OSError), file.open("rb") as stream:
+        start = stream.read(len(_ZIP))
+        if start and start != _ZIP:
+            raise ModelError(
+                f"{file}: not a model file, as it is no zip archive; expected the file model.zip "
+                "of a training or the file of an encoder"
+            )
     try:
         with zipfile.ZipFile(file) as archive:
             names = sorted(archive.namelist())
@@ -211,8 +220,28 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
         decision=model.decision if isinstance(model, SoundModel) else None,
         licence=about.get(LICENCE, ""),
         published=published_in(about),
-        about={name: value for name, value in about.items() if name != LICENCE},
+        about=dict(_about_texts(about)),
+        has_options="options" in about,
     )
+
+
+def _about_texts(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The provenance in words, without options and hashes."""
+    for name, value in about.items():
+        if not isinstance(value, Mapping):
+            if name != LICENCE and value not in (None, "", []):
+                yield name.replace("_", " "), str(value)
+        elif {"clips", "data"} <= set(value):
+            files = f" in {count_text(n, 'file')}" if (n := value.get("recordings")) else ""
+            yield (
+                name.replace("_", " "),
+                f"{count_text(value['clips'], 'clip')}{files} of '{value['data']}'",
+            )
+        elif name != "options":
+            plain = {key: x for key, x in value.items() if isinstance(x, (int, float, str))}
+            text = ", ".join(f"{key.replace('_', ' ')} {x}" for key, x in plain.items() if x != "")
+            if text:
+                yield name.replace("_", " "), text
 
 
 def save(
