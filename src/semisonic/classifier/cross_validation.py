@@ -184,6 +184,7 @@ def cross_validate(
     [1, 2]
     """
     near, workers = classifier.near_copies, classifier.workers
+    sample_rate = classifier.sample_rate if sample_rate is None else sample_rate
     sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
     if not sounds.clips.folds:
         sounds, _ = with_recordings(sounds, near=near, workers=workers)
