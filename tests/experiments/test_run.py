@@ -127,7 +127,8 @@ def test_transductive_is_said_in_the_report(run_tiny, tiny_recipe) -> None:
 
 
 def test_the_t_test_knows_the_folds_that_were_not_tested(run_tiny, tiny_recipe) -> None:
-    folder = run_tiny(tiny_recipe, change=("setting.pretrain.epochs=1", "folds=[1, 2]")).report.parent
+    quick = ("setting.pretrain.epochs=1", "folds=[1, 2]")
+    folder = run_tiny(tiny_recipe, change=quick).report.parent
     found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["comparisons"]
     tested = [one for one in found if one["p_folds"] not in (0.0, 1.0)]
     assert tested
