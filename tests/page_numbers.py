@@ -158,13 +158,15 @@ def named(text: str) -> tuple[Path, ...]:
 def pages() -> list[Path]:
     """The pages whose numbers are guarded."""
     docs = ROOT / "docs"
-    folders = ("results", "guides", "explanation", "tutorials")
+    folders = ("results", "guides", "explanation", "tutorials", "development")
     found = [page for folder in folders for page in sorted((docs / folder).glob("*.md"))]
     return [ROOT / "README.md", docs / "index.md", docs / "getting-started.md", *found]
 
 
 def made_by(page: Path) -> str:
     """The sentence about the versions that made the files that the reader of a page sees named."""
+    if page.parent.name == "development":
+        return ""
     shown = re.sub(
         r"<!--.*?-->", "", "\n".join(line for _, line, _ in _lines(page.read_text("utf-8")))
     )
@@ -193,8 +195,11 @@ def versions_block(page: Path) -> str:
 
 
 def claims(page: Path, text: str | None = None) -> list[Claim]:
-    """What a page tells in decimals, outside of code but with the outputs in tutorials."""
-    outputs = page.parent.name == "tutorials"
+    """What a page tells in decimals, outside of code but with the outputs in tutorials.
+
+    Trials of the development were made without a file, except in the lines that name one.
+    """
+    outputs, named_only = (page.parent.name == name for name in ("tutorials", "development"))
     lines = _lines(page.read_text(encoding="utf-8") if text is None else text)
     above: list[tuple[int, tuple[Path, ...]]] = []
     found = []
@@ -205,7 +210,7 @@ def claims(page: Path, text: str | None = None) -> list[Claim]:
         above.append((level, files))
         kinds = _kinds(section)
         for number, line, fence in section:
-            if fence is None or (fence == "" and outputs):
+            if (fence is None or (fence == "" and outputs)) and (named(line) or not named_only):
                 ours = (named(line) if line.startswith("|") else ()) or files
                 for numbers in _together(line):
                     given = [kinds.get((number, one.text)) for one in numbers]
