@@ -114,6 +114,8 @@ def main() -> None:
     if options.figure is not None:
         draw(read_json(options.output), options.figure)
         return
+    if len(set(options.folds)) < 2 or options.seeds < 2:
+        parser.error("the intervals are over folds and seeds: give at least two of each")
     begun = time.process_time()
     clips = folded(options.data)
     encoder = synthetic_file("small", MelOptions(), device="cpu")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from scipy.stats import t as student
 from sklearn.metrics import label_ranking_average_precision_score
 
 from semisonic.core.errors import DataError
@@ -280,3 +281,20 @@ def test_the_gain_is_measured_on_the_same_clips() -> None:
     assert better.gain == pytest.approx(0.5, abs=0.06)
     assert better.is_gain
     assert np.isnan(chosen_best(guess, group).gain)
+
+
+def test_folds_that_are_not_tested_were_trained_on(predictions_of: Maker) -> None:
+    whole = predictions_of({"a": 0.5, "b": 0.7}, n_clips=400, n_folds=5, n_draws=1)
+    table = whole[whole.fold <= 3]
+    found = compare(table, "a", "b", n_clips=400)
+    gains = found.folds["difference"]
+    # Three folds of five: a test fold has a fifth of the clips, its training the other four.
+    statistic = gains.mean() / np.sqrt((1 / 3 + 1 / 4) * gains.var(ddof=1))
+    assert found.p_folds == pytest.approx(2 * student.sf(abs(statistic), 2))
+    assert found.p_folds < compare(table, "a", "b").p_folds
+    (also,) = compare_settings(table, "a", "b", n_clips=400)
+    assert also.p_folds == found.p_folds
+    settings = [table.select(arm=arm).assign(setting=arm, arm="") for arm in ("a", "b")]
+    both = Predictions.concat(settings)
+    (pair,) = compare_setting_pairs(both, [("a", "b")], n_clips=400)
+    assert pair.p_folds == pytest.approx(found.p_folds)

@@ -16,6 +16,7 @@ from semisonic.audio.write import write
 from semisonic.cli.main import main
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.statistics import corrected_resampled_t
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.recipe import Recipe, Setting, read_recipe
 from semisonic.experiments.runner import with_number_format
@@ -123,6 +124,18 @@ QUICK = ("setting.pretrain.epochs=1", "setting.fit.epochs=1")
 def test_transductive_is_said_in_the_report(run_tiny, tiny_recipe) -> None:
     result = run_tiny(tiny_recipe, transductive=True, change=(*QUICK, "folds=[1, 2]"))
     assert "Transductive" in result.report.read_text(encoding="utf-8")
+
+
+def test_the_t_test_knows_the_folds_that_were_not_tested(run_tiny, tiny_recipe) -> None:
+    quick = ("setting.pretrain.epochs=1", "folds=[1, 2]")
+    folder = run_tiny(tiny_recipe, change=quick).report.parent
+    found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["comparisons"]
+    tested = [one for one in found if one["p_folds"] not in (0.0, 1.0)]
+    assert tested
+    for one in tested:
+        gains = [fold["difference"] for fold in one["folds"]]
+        # Three folds of eight clips: 8 tested, 16 trained on.
+        assert one["p_folds"] == pytest.approx(corrected_resampled_t(gains, 8 / 16).p)
 
 
 def test_copies_of_labelled_clips_in_the_pool_are_left_out(run_tiny, tiny_recipe, tiny_set) -> None:

@@ -198,6 +198,7 @@ def compare(
     setting: str | None = None,
     measure: str = ACCURACY,
     n_resamples: int = 5000,
+    n_clips: int | None = None,
 ) -> Comparison:
     """Compare arm b with arm a in one setting.
 
@@ -211,6 +212,9 @@ def compare(
         With lwlrap a paired bootstrap over recordings and draws asks what McNemar's test asks.
     n_resamples : int
         Of the bootstrap.
+    n_clips : int, optional
+        Clips of all folds, if some folds were not tested: those that are not tested were trained
+        on. The corrected t-test needs the number.
 
     Returns
     -------
@@ -229,20 +233,26 @@ def compare(
         setting = predictions.settings[0]
     part = predictions.select(setting=setting)
     tables = [part.select(arm=arm) for arm in (arm_a, arm_b)]
-    return _compare(tables, (arm_a, arm_b), setting, measure, n_resamples)
+    return _compare(tables, (arm_a, arm_b), setting, measure, n_resamples, n_clips)
 
 
-def compare_settings(predictions: Predictions, arm_a: str, arm_b: str) -> list[Comparison]:
+def compare_settings(
+    predictions: Predictions, arm_a: str, arm_b: str, *, n_clips: int | None = None
+) -> list[Comparison]:
     """Run :func:`compare` for each setting that has both arms, in their order."""
     return [
-        compare(predictions, arm_a, arm_b, setting=name)
+        compare(predictions, arm_a, arm_b, setting=name, n_clips=n_clips)
         for name in predictions.settings
         if {arm_a, arm_b} <= set(predictions.select(setting=name).arms)
     ]
 
 
 def compare_setting_pairs(
-    predictions: Predictions, pairs: Iterable[tuple[str, str]], *, measure: str = ACCURACY
+    predictions: Predictions,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    measure: str = ACCURACY,
+    n_clips: int | None = None,
 ) -> list[Comparison]:
     """Compare the second setting of each pair with the first, in each arm that both have.
 
@@ -253,6 +263,8 @@ def compare_setting_pairs(
     pairs : iterable of (str, str)
         Names of settings.
     measure : {"accuracy", "lwlrap"}
+    n_clips : int, optional
+        Clips of all folds, as in :func:`compare`.
 
     Returns
     -------
@@ -266,7 +278,7 @@ def compare_setting_pairs(
         for arm in arms:
             title = f"{pair[1]} against {pair[0]}" + (f", {arm}" if len(arms) > 1 else "")
             tables = [part.select(arm=arm) for part in (first, second)]
-            found.append(_compare(tables, pair, title, measure))
+            found.append(_compare(tables, pair, title, measure, n_clips=n_clips))
     return found
 
 
@@ -331,6 +343,7 @@ def _compare(
     setting: str,
     measure: str,
     n_resamples: int = 5000,
+    n_clips: int | None = None,
 ) -> Comparison:
     """Compare the second of two tables, each of one arm and setting, with the first."""
     Predictions.concat(tables).check()
@@ -350,8 +363,9 @@ def _compare(
     boot = bootstrap(second.astype(np.float64) - first, units, n_resamples=n_resamples)
     p_folds, around = math.nan, UNKNOWN
     if len(folds) >= MINIMUM_FOR_T:
-        n_folds = folds["fold"].nunique()
-        ratio = 1.0 / (n_folds - 1) if n_folds > 1 else 0.25
+        tested = a["clip"].nunique() / folds["fold"].nunique()
+        trained = (n_clips or a["clip"].nunique()) - tested
+        ratio = tested / trained if trained > 0 else 0.25
         _, p_folds, around = corrected_resampled_t(folds["difference"], ratio, LEVEL)
     by_draw, p_mcnemar = [], math.nan
     if measure == ACCURACY:

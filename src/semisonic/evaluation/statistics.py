@@ -377,7 +377,8 @@ def corrected_resampled_t(
     differences : array of float, shape (k,)
         Accuracy of b minus accuracy of a, one per fold and draw.
     test_train_ratio : float
-        Test clips over training clips of one fold; 1 / (n_folds - 1) for whole folds.
+        Test clips over training clips of one fold: 1 / (n_folds - 1), where ``n_folds`` counts all
+        folds of the data, also those that were not tested.
     level : float
         Of the interval.
 

@@ -367,8 +367,10 @@ def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext)
         plan,
         material,
         predictions,
-        compare_settings(predictions, recipe.control, recipe.treated),
-        compare_setting_pairs(predictions, pairs),
+        compare_settings(
+            predictions, recipe.control, recipe.treated, n_clips=len(material.labelled)
+        ),
+        compare_setting_pairs(predictions, pairs, n_clips=len(material.labelled)),
         list(jobs.values()),
         seconds,
     )

@@ -300,8 +300,13 @@ class StageResult:
         return float(self.jobs["mean_average_precision"].mean())
 
 
-def collect_stages(recipe: StagesRecipe, plan: Plan, folder: Path) -> list[StageResult]:
-    """Read all jobs of a finished plan, and compare the stages as the recipe says."""
+def collect_stages(
+    recipe: StagesRecipe, plan: Plan, folder: Path, n_certain: int
+) -> list[StageResult]:
+    """Read all jobs of a finished plan, and compare the stages as the recipe says.
+
+    ``n_certain`` clips of all folds have verified labels.
+    """
     tables: list[Predictions] = []
     records = []
     for name, job in plan.cells:
@@ -313,7 +318,10 @@ def collect_stages(recipe: StagesRecipe, plan: Plan, folder: Path) -> list[Stage
             stage.name,
             arm_accuracy(scores.select(setting=stage.name), measure=LWLRAP),
             compare_setting_pairs(
-                scores, [(other, stage.name) for other in stage.against], measure=LWLRAP
+                scores,
+                [(other, stage.name) for other in stage.against],
+                measure=LWLRAP,
+                n_clips=n_certain,
             ),
             jobs[jobs["stage"] == stage.name],
         )
@@ -419,9 +427,9 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
         if str(options.data) == SYNTH:
             made, _ = load_synth(make_in_cache(recipe.synth), true_labels=True)
             truth = dict(zip(made.ids, made.labels, strict=True))
-        results = collect_stages(recipe, plan, folder)
-        quality = filter_quality(plan, folder, truth)
         certain, draws = int(labelled.is_verified.sum()), count_text(recipe.draws, "draw")
+        results = collect_stages(recipe, plan, folder, certain)
+        quality = filter_quality(plan, folder, truth)
         subtitle = (
             f"'{labelled.name}': {certain} clips with verified labels, {len(labelled) - certain} "
             f"with unverified ones, {len(pool)} without, {len(labelled.classes)} classes; "
