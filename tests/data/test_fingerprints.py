@@ -74,6 +74,28 @@ def test_a_tone_that_is_switched_on_again_and_again_is_no_copy_of_another():
     assert SoundIndex([one]).find(two) == []
 
 
+def peaks(frames: list[int]) -> Fingerprint:
+    """A peak in each of these frames, of frequencies far apart."""
+    return Fingerprint(
+        np.array(frames, np.int32), (20 + 37 * np.arange(len(frames)) % 190).astype(np.uint8)
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "is_copy"),
+    [
+        ([0, 10, 20, 30], False),
+        ([0, 10, 20, 30, 40], True),  # few peaks, but over some time
+        ([0, 1, 2, 3, 4, 5, 6], False),  # more, but in a tenth of a second: as of any click
+        ([0, 0, 0, 0, 3, 3, 3, 3, 6], True),  # a click with many
+    ],
+)
+def test_a_copy_is_known_by_a_long_stretch_or_by_many_peaks(
+    frames: list[int], is_copy: bool
+) -> None:
+    assert bool(SoundIndex([peaks(frames)]).find(peaks(frames))) == is_copy
+
+
 def test_windows_have_the_peaks_of_their_part_and_a_bad_one_spoils_no_other(tmp_path):
     write(tmp_path / "long.wav", noise(0, 20), RATE)
     times = [(0.0, 5.0), (4.0, 9.0), (12.0, 20.0), (15.0, 90.0)]
