@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.classifier.detection.frame_scores import Average, Grid
-from semisonic.classifier.events import LOW, EventRules, EventTracker
+from semisonic.classifier.detection.frame_scores import Average, FrameScorer, Grid
+from semisonic.classifier.events import EventRules, EventTracker
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import OptionError
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import build
 
 Event = tuple[int, int, float]
 
@@ -20,7 +23,7 @@ def plain(
     """All at once, frame by frame."""
     runs: list[list[int]] = []
     for i, score in enumerate(scores):
-        if score >= LOW * threshold:
+        if score >= 0.5 * threshold:
             if runs and runs[-1][1] == i:
                 runs[-1][1] = i + 1
             else:
@@ -42,6 +45,16 @@ def plain(
         if b - a >= shortest:
             found.append((a, b, float(top)))
     return found
+
+
+def test_an_event_goes_on_while_the_score_is_half_the_threshold() -> None:
+    mel = MelOptions(sample_rate=8000, duration=1.0, n_fft=256, hop_length=128, n_mels=16)
+    scorer = FrameScorer(build("(2)3c-4p-gp", mel, ("a",)), 0.5, "windows")
+    options = EventOptions(edge=0.05, merge_gap=0.0, min_duration=0.0)
+    tracker = EventTracker(EventRules.of(scorer, options))
+    scores = [0.24, 0.26, 0.5, 0.3, 0.25, 0.24, 0.49, 0.24, 0.51, 0.24]
+    found = [*tracker.push(np.array(scores)[:, None]), *tracker.open()]
+    assert [(one.first, one.last, one.score) for one in found] == [(1, 5, 0.5), (8, 9, 0.51)]
 
 
 @settings(max_examples=300, deadline=None)
