@@ -47,14 +47,29 @@ def plain(
     return found
 
 
-def test_an_event_goes_on_while_the_score_is_half_the_threshold() -> None:
+def rules_of(**options: float) -> EventRules:
+    """The rules of a model without thresholds, for frames of half a second."""
     mel = MelOptions(sample_rate=8000, duration=1.0, n_fft=256, hop_length=128, n_mels=16)
     scorer = FrameScorer(build("(2)3c-4p-gp", mel, ("a",)), 0.5, "windows")
-    options = EventOptions(edge=0.05, merge_gap=0.0, min_duration=0.0)
-    tracker = EventTracker(EventRules.of(scorer, options))
+    return EventRules.of(scorer, EventOptions(**options))
+
+
+def test_an_event_goes_on_while_the_score_is_half_the_threshold() -> None:
+    tracker = EventTracker(rules_of(edge=0.05, merge_gap=0.0, min_duration=0.0))
     scores = [0.24, 0.26, 0.5, 0.3, 0.25, 0.24, 0.49, 0.24, 0.51, 0.24]
     found = [*tracker.push(np.array(scores)[:, None]), *tracker.open()]
     assert [(one.first, one.last, one.score) for one in found] == [(1, 5, 0.5), (8, 9, 0.51)]
+
+
+def test_events_are_as_long_as_asked_and_end_with_the_recording() -> None:
+    """Frames of half a second; the last event reaches beyond the 6.2 s of the recording."""
+    rules = rules_of(min_duration=0.6, merge_gap=0.0)
+    tracker = EventTracker(rules)
+    scores = [0.9, 0.0, 0.9, 0.9, 0.0, 0.9, 0.9, 0.9, 0.0, 0.0, 0.0, 0.9, 0.9]
+    found = [*tracker.push(np.array(scores)[:, None]), *tracker.open()]
+    rows = rules.rows(found, "a.wav", 6.2)
+    times = [(row["start_time"], row["end_time"]) for row in rows]
+    assert times == [(1.0, 2.0), (2.5, 4.0), (5.5, 6.2)]
 
 
 @settings(max_examples=300, deadline=None)
