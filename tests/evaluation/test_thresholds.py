@@ -100,6 +100,16 @@ def test_alike_clips_of_few_recordings_show_nothing() -> None:
     assert by_recording.recordings == 3
 
 
+def test_a_threshold_is_measured_on_recordings_that_did_not_choose_it() -> None:
+    """Scores say nothing: of what they name a third is right, however well they seem to fit."""
+    rng, precisions = np.random.default_rng(0), []
+    for seed in range(60):
+        truth, scores = rng.random((40, 1)) < 1 / 3, rng.random((40, 1))
+        found = class_thresholds(truth, scores, precision=0.7, seed=seed)
+        precisions.append(found.precision[0])
+    assert np.nanmean(precisions) == pytest.approx(1 / 3, abs=0.08)
+
+
 def test_what_is_shown_holds_on_other_recordings() -> None:
     rng, held, n = np.random.default_rng(0), 0, 0
     for seed in range(120):
