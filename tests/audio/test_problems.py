@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio.checks import LevelMeter, problems, problems_of
+from semisonic.audio.checks import LevelMeter, is_silent, problems, problems_of
 
 RATE = 8000
 
@@ -101,3 +101,8 @@ def test_samples_that_are_no_numbers_are_counted_and_left_out() -> None:
     levels.add(np.array([0.5, np.nan, -0.5, np.inf], np.float32))
     assert (levels.n, levels.n_bad, levels.peak) == (4, 2, 0.5)
     assert problems_of(levels, 8000)[0].startswith("non-finite: 2 of 4")
+
+
+def test_an_offset_alone_is_silence() -> None:
+    assert is_silent(np.full(RATE, 0.5, np.float32))
+    assert not is_silent((tone(0.01) + 0.5).astype(np.float32))

@@ -9,7 +9,12 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from semisonic.classifier.calibration import calibrated, choose_calibration, fit_calibration
+from semisonic.classifier.calibration import (
+    calibrated,
+    choose_calibration,
+    fit_calibration,
+    recording_folds,
+)
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.metrics import accuracy
@@ -103,6 +108,16 @@ def test_recordings_are_left_out_as_a_whole() -> None:
     logits = np.stack([groups * 0.1, -groups * 0.1], axis=1)
     chosen = choose_calibration(logits, target, groups)
     assert chosen.losses["vector"] > 0.55
+
+
+def test_no_recording_is_on_both_sides_of_a_fold() -> None:
+    rng = np.random.default_rng(0)
+    groups, target = rng.integers(0, 12, 100), rng.integers(0, 3, 100)
+    for truth in (target, np.eye(3, dtype=np.int64)[target]):
+        folds = recording_folds(truth, groups, seed=0)
+        assert sorted(row for _, others in folds for row in others) == list(range(100))
+        for rows, others in folds:
+            assert not {*groups[rows]} & {*groups[others]}
 
 
 def test_few_right_clips_do_not_make_it_certain() -> None:

@@ -109,6 +109,15 @@ def test_windows_carry_their_times(model: SoundModel, tmp_path: Path) -> None:
     assert np.allclose(hopped.times[:, 0], [0.0, 0.4, 0.8])
 
 
+def test_digital_silence_does_not_count_in_the_mean(model: SoundModel, tmp_path: Path) -> None:
+    wave = sound("hum", 1)
+    sf.write(tmp_path / "a.wav", wave, RATE)
+    sf.write(tmp_path / "b.wav", np.concatenate([wave, 0 * wave, 0 * wave]), RATE)
+    alone, padded = score_clips(model, load_clips(tmp_path))
+    assert len(padded.windows) == 3
+    np.testing.assert_allclose(padded.mean, alone.mean, atol=1e-6)
+
+
 def test_the_windows_of_a_recording_are_heard_one_by_one(model: SoundModel, tmp_path: Path) -> None:
     wave = np.concatenate([sound(kind, 50) for kind in KINDS])
     sf.write(tmp_path / "a.wav", wave, RATE)

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.classifier.detection.frame_scores import Average, Grid
+from semisonic.classifier.detection.frame_scores import Average, FrameScorer, Grid
 from semisonic.classifier.events import EventRules, EventTracker
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import OptionError
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import build
 
 Event = tuple[int, int, float]
 
@@ -81,6 +84,24 @@ def test_events_at_a_higher_threshold_are_those_whose_score_reaches_it(
     for threshold in (0.2, 0.5, 0.7, 0.95):
         expected = [one for one in lowest if one[2] >= threshold]
         assert events_of(scores, threshold, gap, edge) == expected
+
+
+def rules_of(**options: float) -> EventRules:
+    """The rules of a model without thresholds, for frames of half a second."""
+    mel = MelOptions(sample_rate=8000, duration=1.0, n_fft=256, hop_length=128, n_mels=16)
+    scorer = FrameScorer(build("(2)3c-4p-gp", mel, ("a",)), 0.5, "windows")
+    return EventRules.of(scorer, EventOptions(**options))
+
+
+def test_events_are_as_long_as_asked_and_end_with_the_recording() -> None:
+    """Frames of half a second; the last event reaches beyond the 6.2 s of the recording."""
+    rules = rules_of(min_duration=0.6, merge_gap=0.0)
+    tracker = EventTracker(rules)
+    scores = [0.9, 0.0, 0.9, 0.9, 0.0, 0.9, 0.9, 0.9, 0.0, 0.0, 0.0, 0.9, 0.9]
+    found = [*tracker.push(np.array(scores)[:, None]), *tracker.open()]
+    rows = rules.rows(found, "a.wav", 6.2)
+    times = [(row["start_time"], row["end_time"]) for row in rows]
+    assert times == [(1.0, 2.0), (2.5, 4.0), (5.5, 6.2)]
 
 
 @settings(max_examples=300, deadline=None)

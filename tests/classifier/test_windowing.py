@@ -51,6 +51,13 @@ def test_a_stream_is_cut_as_the_whole_is_whatever_its_blocks(
         assert np.array_equal(wave, x[start : start + window])
 
 
+def test_a_stream_of_a_few_milliseconds_more_has_no_window_more() -> None:
+    """Half a second, at 8 kHz: the least rest is 50 ms."""
+    for more, starts in ((400, [0, 4000]), (401, [0, 4000, 4401])):
+        wave = np.zeros(8000 + more, np.float32)
+        assert [start for start, _ in cut_stream([wave], 4000, 4000, 8000)] == starts
+
+
 def test_a_stream_holds_no_more_than_a_block_and_a_window() -> None:
     held = 0
 

@@ -6,13 +6,14 @@ import json
 import os
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError
 from semisonic.data import cache as module
-from semisonic.data.cache import KeyTable, file_facts, need_disk_space
+from semisonic.data.cache import ArrayCache, KeyTable, file_facts, need_disk_space
 from semisonic.data.clips import Clips
 
 ONE, TWO = (("a",), (1,), None), (("ü\n\udc80", 0.1), (), [1, "x"])
@@ -168,3 +169,23 @@ def test_a_small_disk_is_told_before(tmp_path):
     with pytest.raises(DataError, match=r"features of 5 clips needs 1000000.0 GB more, but"):
         need_disk_space(tmp_path / "new", 10**15, "features of 5 clips")
     assert not (tmp_path / "new").exists()
+
+
+@settings(max_examples=30, deadline=None)
+@given(place=st.integers(0, 79), bit=st.integers(0, 7))
+def test_rows_with_a_flipped_bit_are_told(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+) -> None:
+    folder, rows = tmp_path_factory.mktemp("cache"), np.arange(20, dtype="<f4")
+    about = ("rows", {"step": 1}, "<f4")
+    with ArrayCache.open(folder, *about) as cache:
+        (written,) = cache.add((("a",), (1,), rows, None))
+        assert cache.read(written).tolist() == rows.tolist()
+    data = bytearray(cache.data_path.read_bytes())
+    data[place] ^= 1 << bit
+    cache.data_path.write_bytes(data)
+    with ArrayCache.open(folder, *about) as cache:
+        found = cache.find(("a",), (1,))
+        assert found is not None
+        with pytest.raises(DataError):
+            cache.read(found)

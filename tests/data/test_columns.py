@@ -197,6 +197,12 @@ def test_the_length_of_the_recording_is_no_length_of_a_part(folder: Path) -> Non
     path.unlink()
 
 
+def test_samples_are_counted_at_the_rate_that_the_table_names(folder: Path) -> None:
+    rows = [("r.wav", 8000, 24000, "dog", 16000)]
+    path = write(folder, "file,start_sample,end_sample,label,sample_rate", rows)
+    assert of_events(path, folder) == [("r.wav", 0.5, 1.5, "dog")]
+
+
 def test_starts_without_ends_are_not_joined(folder: Path) -> None:
     path = write(folder, "file,start,label", [("r.wav", 2, "dog"), ("r.wav", 4, "cat")], "ends.csv")
     with pytest.raises(DataError, match=r"no end, for several parts of r\.wav"):

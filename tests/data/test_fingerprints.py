@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from semisonic.audio.write import write
 from semisonic.data.clips import Clips
 from semisonic.data.fingerprints import Fingerprint, clip_fingerprints, fingerprint
-from semisonic.data.sound_index import SoundIndex
+from semisonic.data.sound_index import SoundIndex, align
 
 RATE = 8000
 
@@ -72,6 +72,42 @@ def test_a_tone_that_is_switched_on_again_and_again_is_no_copy_of_another():
     beeps = (0.3 * np.sin(2 * np.pi * 1000 * t) * (t % 1 < 0.2)).astype(np.float32)
     one, two = (fingerprint([beeps + 0.1 * noise(i, 10)]) for i in (1, 2))
     assert SoundIndex([one]).find(two) == []
+
+
+def peaks(frames: list[int]) -> Fingerprint:
+    """A peak in each of these frames, of frequencies far apart."""
+    return Fingerprint(
+        np.array(frames, np.int32), (20 + 37 * np.arange(len(frames)) % 190).astype(np.uint8)
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "is_copy"),
+    [
+        ([0, 10, 20, 30], False),
+        ([0, 10, 20, 30, 40], True),  # few peaks, but over some time
+        ([0, 1, 2, 3, 4, 5, 6], False),  # more, but in a tenth of a second: as of any click
+        ([0, 0, 0, 0, 3, 3, 3, 3, 6], True),  # a click with many
+    ],
+)
+def test_a_copy_is_known_by_a_long_stretch_or_by_many_peaks(
+    frames: list[int], is_copy: bool
+) -> None:
+    assert bool(SoundIndex([peaks(frames)]).find(peaks(frames))) == is_copy
+
+
+def test_a_few_peaks_that_many_others_cover_are_no_copy() -> None:
+    """All peaks of the one lie on peaks of the other, most of which lie on none."""
+    few = peaks([10 * i for i in range(12)])
+    rng = np.random.default_rng(0)
+    frame = [frame for frame in range(115) if not 40 < frame < 50 for _ in range(2)]
+    cells = {*zip(few.frame.tolist(), few.bin.tolist(), strict=True)}
+    cells |= {*zip(frame, rng.integers(0, 224, len(frame)).tolist(), strict=True)}
+    frames, bins = np.array(sorted(cells)).T
+    many = Fingerprint(frames.astype(np.int32), bins.astype(np.uint8))
+    assert align(few, few, 0)[1] is not None
+    assert align(few, many, 0)[1] is None
+    assert align(many, few, 0)[1] is None
 
 
 def test_windows_have_the_peaks_of_their_part_and_a_bad_one_spoils_no_other(tmp_path):

@@ -107,3 +107,9 @@ def test_names_that_cannot_be_read_are_refused_with_their_row(bad: str, tmp_path
 def test_what_is_no_sequence_of_labels_is_refused(wrong: Any) -> None:
     with pytest.raises(DataError):
         as_sounds(["0.wav"], wrong)
+
+
+def test_a_continuous_value_is_no_label() -> None:
+    assert as_sounds(["0.wav", "1.wav"], [1.0, 2.0]).clips.classes == ("1", "2")
+    with pytest.raises(DataError):
+        as_sounds(["0.wav", "1.wav"], [1.0, 1.5])

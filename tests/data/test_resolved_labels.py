@@ -107,6 +107,12 @@ def test_the_newest_answer_of_an_annotator_holds() -> None:
     assert found.labels == (("cat", "rain"),)
 
 
+def test_an_entry_takes_back_no_later_one() -> None:
+    answer = entry(5)
+    assert len(resolved(undo(4, answer), answer)) == 1
+    assert len(resolved(undo(6, answer), answer)) == 0
+
+
 def test_what_is_not_heard_is_kept_beside_what_is() -> None:
     absent = entry(1, labels=("cat",), presence="negative")
     (its,) = resolved(absent, entry(2)).answers.values()

@@ -339,6 +339,46 @@ def test_a_draw_does_not_change_with_other_classes_or_rows() -> None:
     assert {i for i in clips[both].ids if i.startswith("a/")} == set(clips[only_a][alone].ids)
 
 
+def test_one_recording_more_takes_the_place_of_one_at_most() -> None:
+    clips = of_sizes({"a": [1] * 20})
+    for seed in range(5):
+        whole = label_budget(clips, np.arange(20), 6, seed)
+        for left_out in range(20):
+            rest = np.delete(np.arange(20), left_out)
+            assert len({*label_budget(clips, rest, 6, seed)} - {*whole}) == (left_out in whole)
+
+
+def unverified(n: int) -> Clips:
+    """Recordings of two clips each; of every second one the second clip is not verified."""
+    rows = [
+        {
+            "file": f"{i}_{k}.wav",
+            "labels": "ab"[i % 4 // 2],
+            "group": str(i),
+            "label_type": "uncertain" if i % 2 and k else "positive",
+        }
+        for i in range(n)
+        for k in range(2)
+    ]
+    return Clips.from_rows("/nowhere", rows)
+
+
+def test_recordings_with_unverified_labels_validate_nothing() -> None:
+    clips = unverified(40)
+    for seed in range(5):
+        _, held = hold_out(clips, np.arange(80), 0.4, seed)
+        assert len(held)
+        assert all(int(name) % 2 == 0 for name in groups(clips, held))
+
+
+def test_verified_labels_are_taken_before_others() -> None:
+    clips = unverified(20)
+    for seed in range(5):
+        assert clips.is_verified[label_budget(clips, np.arange(40), 15, seed)].all()
+        more = label_budget(clips, np.arange(40), 17, seed)
+        assert (~clips.is_verified[more]).sum() == 4
+
+
 def test_too_few_for_a_budget() -> None:
     clips = of_sizes({"a": [1] * 3, "b": [1] * 9})
     rows = np.arange(12)

@@ -101,6 +101,19 @@ def test_a_gain_in_one_fold_only_is_true_of_these_clips_and_no_more() -> None:
     assert turned.verdict().startswith("'b' did worse than 'a' on these clips: -10.0 points")
 
 
+def test_the_p_of_a_comparison_is_that_of_the_test_that_is_less_sure() -> None:
+    """Of 100 clips in five folds a gain of ten in one fold, then of one in each fold."""
+    control, in_one = np.zeros(100, bool), np.zeros(100, bool)
+    in_one[0:50:5] = True
+    in_each = np.arange(100) < 5
+    uneven = compare(from_right({"a": control, "b": in_one}), "a", "b")
+    assert uneven.p == uneven.p_folds > 0.5
+    assert uneven.p_mcnemar == pytest.approx(2 / 2**10)
+    even = compare(from_right({"a": control, "b": in_each}), "a", "b")
+    assert even.p == even.p_mcnemar == pytest.approx(2 / 2**5)
+    assert even.p_folds < 0.001
+
+
 def test_every_number_agrees_with_the_table(predictions_of: Maker) -> None:
     table = predictions_of({"a": 0.5, "b": 0.7}, n_clips=120, n_draws=3)
     result = compare(table, "a", "b")

@@ -227,3 +227,20 @@ def test_bad_input_of_a_test_is_refused(call: object, word: str) -> None:
 def test_corrected_t_of_equal_differences() -> None:
     assert corrected_resampled_t([0.0, 0.0, 0.0], 0.25).p == 1.0
     assert corrected_resampled_t([0.1, 0.1, 0.1], 0.25).p == 0.0
+
+
+def test_an_effective_count_by_hand() -> None:
+    """10, 9, 8 and 5 of 10 are right: Kish's count is 13.7, and less as there are four only."""
+    right = np.concatenate([np.arange(10) < n for n in (10, 9, 8, 5)])
+    variance = 4 / 3 * (2**2 + 1**2 + 0**2 + 3**2) / 40**2
+    assert 0.8 * 0.2 / variance == pytest.approx(13.71, abs=0.01)
+    of_39, of_3 = 2.0227, 3.1824  # of Student's t, at 97.5 %
+    expected = 0.8 * 0.2 / variance * (of_39 / of_3) ** 2
+    assert effective_count(right, np.repeat([0, 1, 2, 3], 10)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_p_of_a_bootstrap_has_two_sides() -> None:
+    assert bootstrap([1, -1] * 50).p > 0.9
+    drawn = np.random.default_rng(0).normal(size=(400, 50))
+    below = np.mean([bootstrap(row, n_resamples=400).p < 0.2 for row in drawn])
+    assert below == pytest.approx(0.2, abs=0.06)

@@ -55,6 +55,29 @@ def test_the_lowest_score_that_is_precise_enough() -> None:
     assert strict.threshold > found.threshold
 
 
+def test_a_precision_that_is_reached_exactly_is_reached() -> None:
+    """Four of five at the highest score, then six of ten; the best F1 would take all fifteen."""
+    scores = np.repeat([0.9, 0.5, 0.1], [5, 10, 20])[:, None]
+    truth = np.r_[np.ones(4), 0, np.ones(6), np.zeros(4), np.zeros(20)][:, None] > 0
+    assert class_thresholds(truth, scores, precision=0.8).threshold[0] == pytest.approx(0.7)
+    assert class_thresholds(truth, scores, precision=0.81).threshold[0] == pytest.approx(0.3)
+    best = scores > 0.6
+    found = class_thresholds(truth[best][:, None], scores[best][:, None], precision=0.8).iloc[0]
+    assert (found.precision, found.outcome) == (0.8, "too few")
+
+
+def test_a_lower_bound_that_is_reached_exactly_is_shown() -> None:
+    """The others of 25 recordings are 20, all right at 0.9; one clip of each is wrong at 0.7."""
+    right = np.ones((20, 1), bool)
+    bound = class_thresholds(right, np.full((20, 1), 0.9), precision=0.5).lower_bound[0]
+    groups = np.tile(np.arange(25), 15)
+    scores = np.repeat([0.9, 0.7], [350, 25])[:, None]
+    found = class_thresholds(scores > 0.8, scores, groups, precision=bound).iloc[0]
+    assert (found.outcome, found.threshold) == ("shown", pytest.approx(0.8))
+    few = class_thresholds(right, np.full((20, 1), 0.9), precision=bound).iloc[0]
+    assert (few.outcome, few.named) == ("shown", 20)
+
+
 def drawn(rng: np.random.Generator, n_recordings: int, n_each: int) -> tuple[np.ndarray, ...]:
     """Clips of recordings, alike within each; the share of right ones rises with the score."""
     score = rng.random(n_recordings)
@@ -75,6 +98,16 @@ def test_alike_clips_of_few_recordings_show_nothing() -> None:
     assert by_clip.outcome == "shown"
     assert by_recording.outcome == "too few"
     assert by_recording.recordings == 3
+
+
+def test_a_threshold_is_measured_on_recordings_that_did_not_choose_it() -> None:
+    """Scores say nothing: of what they name a third is right, however well they seem to fit."""
+    rng, precisions = np.random.default_rng(0), []
+    for seed in range(60):
+        truth, scores = rng.random((40, 1)) < 1 / 3, rng.random((40, 1))
+        found = class_thresholds(truth, scores, precision=0.7, seed=seed)
+        precisions.append(found.precision[0])
+    assert np.nanmean(precisions) == pytest.approx(1 / 3, abs=0.08)
 
 
 def test_what_is_shown_holds_on_other_recordings() -> None:

@@ -60,8 +60,10 @@ def test_float16_memory_maps_lose_nothing(tmp_path: Path) -> None:
 def test_a_constant_band_is_shifted_and_not_scaled() -> None:
     x = np.full((5, 1, 3, 4), -80.0, np.float32)
     for kind in ("mel", "global"):
-        y = Standardize(kind, 1, 3).fit(x)(torch.from_numpy(x))
+        module = Standardize(kind, 1, 3).fit(x)
+        y = module(torch.from_numpy(x))
         assert torch.equal(y, torch.zeros_like(y))
+        assert torch.equal(module(torch.from_numpy(x + 3)), torch.full_like(y, 3))
 
 
 def test_what_cannot_be_used_is_refused() -> None:

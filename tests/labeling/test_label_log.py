@@ -69,6 +69,23 @@ def test_a_torn_last_line_is_cut_off_and_nothing_else(log, cut):
     assert log.path.read_bytes().startswith(whole)
 
 
+def test_an_answer_is_synced_to_the_disk_before_the_call_returns(
+    log: LabelLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: dict[int, int] = {}
+
+    def to_the_disk(descriptor: int) -> None:
+        about = os.fstat(descriptor)
+        synced[about.st_ino] = about.st_size
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, to_the_disk, raising=False)
+    for label in ("dog", "cat"):
+        log.append("a.wav", 0, 0.5, label)
+        about = log.path.stat()
+        assert synced.get(about.st_ino) == about.st_size
+
+
 def test_a_damaged_line_disturbs_no_other(log):
     log.append("a.wav", 0, 0.5, "dog")
     with log.path.open("ab") as stream:

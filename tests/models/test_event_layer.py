@@ -43,6 +43,15 @@ def test_what_stands_out_is_kept_and_the_background_taken_away() -> None:
     assert abs(float(over[0].mean() - over[1, outside].mean())) < 0.1
 
 
+def test_a_frame_of_a_window_that_is_not_centred_is_half_a_window_later() -> None:
+    """A window has 32 ms."""
+    centred, other = (
+        new_event_layer(build(NETWORK, replace(MEL, center=center), "abc")).times(20)
+        for center in (True, False)
+    )
+    torch.testing.assert_close(other - centred, torch.full_like(centred, 0.016))
+
+
 def test_a_model_is_saved_with_its_layer(tmp_path: Path) -> None:
     model, x = model_with_layer(), noise()
     save(tmp_path / "model.zip", model)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
-from training_standins import ArrayStream, Classify, same_weights, small_net, weights
+from training_standins import ArrayBatch, ArrayStream, Classify, same_weights, small_net, weights
 
 from semisonic.core.errors import ModelError, OptionError, TrainingError
 from semisonic.training.devices import lay_out
@@ -90,6 +91,18 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_another_dropout(tmp_pat
     assert files[0] == files[1] != files[2]
     assert same_weights(weights(runs[0][0]), weights(runs[1][0]))
     assert not same_weights(weights(runs[0][0]), weights(runs[2][0]))
+
+
+def test_each_step_drops_other_units() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watched(Classify):
+        def forward(self, batches: Mapping[str, ArrayBatch]) -> dict[str, torch.Tensor]:
+            seen.append(nn.functional.dropout(torch.ones(100), 0.5))
+            return super().forward(batches)
+
+    fit(Watched(small_net()), {"labelled": ArrayStream()}, PLAIN, seed=0)
+    assert len({tuple(one.tolist()) for one in seen}) == len(seen) > 6
 
 
 def test_neither_reads_nor_changes_the_global_random_state():

@@ -346,6 +346,17 @@ def test_what_is_written_is_what_the_tools_expect(tmp_path: Path, form: str) -> 
     assert len(FORMATS) == 7
 
 
+def test_the_score_of_a_program_is_no_score_of_a_label_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "cluster.csv").write_text(
+        "INDIR,FOLDER,IN FILE,OFFSET,DURATION,TOP1MATCH,confidence,MANUAL ID\n"
+        "/data,,a.wav,0,1,fox,0.9,owl\n/data,,a.wav,1,1,fox,0.8,\n",
+        encoding="utf-8",
+    )
+    events = read_labels(tmp_path / "cluster.csv")
+    assert events["label"].tolist() == ["owl", "fox"]
+    np.testing.assert_equal(events["score"].tolist(), [np.nan, 0.8])
+
+
 def test_times_of_raven_run_over_all_recordings(tmp_path: Path) -> None:
     durations = {"b.wav": 60.0, "quiet.wav": 0.1, "s1/a.wav": 30.0}
     output = tmp_path / "all.txt"
