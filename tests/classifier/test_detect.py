@@ -199,3 +199,10 @@ def test_the_model_decides_where_it_can(detector: Path, recording: Path, tmp_pat
     again = detect(model, recording, output=tmp_path, device="cpu", threshold=1.0)
     assert again.scored_seconds == 0, "thresholds change no score"
     assert len(again.events) == 0
+
+
+def test_classes_that_count_as_background_are_named(detector: Path, recording: Path) -> None:
+    result = detect(detector, recording, device="cpu")
+    assert result.background == ("background",)
+    assert "not searched for, as background: background" in result.summary()
+    assert detect(detector, recording, classes=("hum",), device="cpu").background == ()

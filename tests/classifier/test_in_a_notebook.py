@@ -203,3 +203,12 @@ def test_a_comparison_shows_the_arms_and_its_verdict() -> None:
     html = shown(comparison)
     assert "&lt;new&gt;" in html
     assert comparison.numbers in html
+
+
+def test_the_training_of_a_linear_layer_has_rounds() -> None:
+    waves = [sound(KINDS[i % 3], i) for i in range(24)]
+    classifier = semisonic.SoundClassifier(
+        NOTATION, mel=MEL, method="probe", objective="none", sample_rate=RATE, near_copies=False
+    )
+    html = shown(classifier.fit(waves, [KINDS[i % 3] for i in range(24)]))
+    assert "weights of round 1" in html

@@ -151,8 +151,13 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
         write_figure(folder / "curves.png", figure)
 
 
+def step_of(history: Sequence[Mapping[str, float]]) -> str:
+    """What a row of a history is: an epoch, or a round of a linear layer, which has no rate."""
+    return "epoch" if not history or "lr" in history[0] else "round"
+
+
 def curves_figure(history: Sequence[Mapping[str, float]], title: str) -> Figure | None:
-    """Draw accuracy or, if there is none, loss over epochs; None if there is neither.
+    """Draw accuracy or, if there is none, loss over epochs or rounds; None if there is neither.
 
     The first of accuracy, lwlrap and loss in the history is drawn, for training and validation if
     both have it.
@@ -166,7 +171,10 @@ def curves_figure(history: Sequence[Mapping[str, float]], title: str) -> Figure 
         }
         if curves:
             is_share = measure != "loss"
-            return training_curves(curves, measure=measure, is_share=is_share, title=title)
+            step = step_of(history)
+            return training_curves(
+                curves, measure=measure, is_share=is_share, title=title, step=step
+            )
     return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from semisonic.audio.player import N_EXAMPLES, SoundPart, part_players
-from semisonic.classifier.run_files import curves_figure
+from semisonic.classifier.run_files import curves_figure, step_of
 from semisonic.core.html import (
     FIGURE_DPI,
     MOST_ROWS,
@@ -68,8 +68,9 @@ def classifier_html(classifier: SoundClassifier) -> Markup:
         "parameters": given,
     }
     if history:
-        epochs = count_text(len(history), "epoch")
-        values["training"] = f"{epochs}, weights of epoch {classifier.best_epoch_}"
+        step = step_of(history)
+        steps = count_text(len(history), step)
+        values["training"] = f"{steps}, weights of {step} {classifier.best_epoch_}"
     return card("SoundClassifier", facts(values), curves(history), problems(classifier.failures_))
 
 

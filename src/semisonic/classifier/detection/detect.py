@@ -212,6 +212,9 @@ def _detect(
         time.perf_counter() - began,
         sum((span.last - span.first) * grid.frame for _, span in missing),
         candidates=None if lowest is None else placed_events(rows, table),
+        background=()
+        if events.classes
+        else tuple(name for name in model.classes if name not in rules.thresholds),
     )
 
 

@@ -71,6 +71,11 @@ def write_page(
             f"{count_text(len(result.failures), 'recording')} could not be read completely; "
             "bad_files.csv lists them."
         )
+    if result.background:
+        report.warnings.append(
+            f"Not searched for, as background: {', '.join(result.background)}. To find them, give "
+            "--classes."
+        )
     if result.truth is not None:
         report.table(
             "truth",

@@ -257,6 +257,8 @@ class DetectResult(Result):
         The comparison with label files, if some were given.
     candidates : Events or None
         Events of lower scores too, if there is a comparison.
+    background : tuple of str
+        Classes of the model that were not searched for, as they are called like background.
     """
 
     events: Events
@@ -269,6 +271,7 @@ class DetectResult(Result):
     files: tuple[Path, ...] = ()
     truth: TruthScores | None = None
     candidates: Events | None = None
+    background: tuple[str, ...] = ()
 
     @property
     def durations(self) -> dict[str, float]:
@@ -364,6 +367,11 @@ class DetectResult(Result):
         quiet = [label for label in self.thresholds if label not in set(classes.label)]
         if quiet:
             lines.append(f"no events of: {', '.join(quiet)}")
+        if self.background:
+            lines.append(
+                f"not searched for, as background: {', '.join(self.background)} (to find them, "
+                "give --classes)"
+            )
         if self.truth is not None:
             lines += [self.truth.summary(), self.truth.summary_by_threshold()]
         if self.failures:

@@ -406,6 +406,7 @@ def training_curves(
     is_share: bool = True,
     colours: Sequence[str] = ARM_COLOURS,
     title: str = "",
+    step: str = "epoch",
 ) -> Figure:
     """The mean over jobs of each arm, with a band from the 10th to the 90th percentile.
 
@@ -418,6 +419,8 @@ def training_curves(
         Whether the values run from 0 to 1 and are labelled in per cent.
     colours : sequence of str
         One for each arm in turn.
+    step : str
+        What is counted from left to right.
     """
     figure = new_figure(4.9, 3.1)
     axes = figure.add_subplot()
@@ -439,7 +442,7 @@ def training_curves(
         style = "--" if index == 0 and len(curves) == 2 else "-"
         axes.plot(epochs, table.mean(axis=1), color=colour, linestyle=style, label=arm)
     axes.grid(axis="y")
-    axes.set(xlabel="epoch", ylabel=measure, title=title)
+    axes.set(xlabel=step, ylabel=measure, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.01)
     if is_share:
