@@ -142,10 +142,11 @@ def _add_times(report: Report, scan: Scan, numbers: dict[str, Any]) -> None:
 
 
 def _add_sizes(report: Report, recordings: pd.DataFrame) -> None:
-    report.figure("lengths", histogram(recordings["duration"].tolist(), "length, s"))
     levels = recordings["rms_dbfs"].tolist()
-    if np.isfinite(levels).any():
-        report.figure("levels", histogram(levels, "RMS level, dBFS"))
+    if len(recordings) > 1:  # the table of formats tells the length of a single one
+        report.figure("lengths", histogram(recordings["duration"].tolist(), "length, s"))
+        if np.isfinite(levels).any():
+            report.figure("levels", histogram(levels, "RMS level, dBFS"))
     kinds = recordings.assign(kind=recordings["format"] + " " + recordings["subtype"])
     of_kind = kinds.groupby(["sample_rate", "channels", "kind"], sort=False)["duration"]
     found = of_kind.agg(["size", "sum"]).sort_values("size", ascending=False, kind="stable")

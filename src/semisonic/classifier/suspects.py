@@ -27,7 +27,7 @@ from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
-from semisonic.core.text import percent_text
+from semisonic.core.text import count_text, percent_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.splits import Split, fold_splits
@@ -343,7 +343,9 @@ def _write_page(result: SuspectsResult, options: SuspectsOptions, seconds: float
         report.warnings.append(result.caution)
     if result.failures:
         n_bad = len(result.failures)
-        report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
+        report.warnings.append(
+            f"{count_text(n_bad, 'clip')} could not be read; bad_files.csv lists them."
+        )
     report.data = {
         "n_suspects": n_found,
         "wrong_share": found.wrong_share,

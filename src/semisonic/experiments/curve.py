@@ -18,7 +18,7 @@ from semisonic.classifier.config import (
 )
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import changed, check, to_dict
-from semisonic.core.text import percent_text
+from semisonic.core.text import count_text, percent_text
 from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
 from semisonic.evaluation.learning_curve import (
@@ -85,14 +85,15 @@ def learning_curve(options: CurveOptions) -> CurveResult:
         table = comparison_table(done.comparisons)
         n = max(one.n_clips for one in done.comparisons)
         recordings = max(one.n_recordings for one in done.comparisons)
-        clips = f"of {n:,} test {'clip' if n == 1 else 'clips'} of {recordings:,} recordings"
+        clips = f"of {count_text(n, 'test clip')} of {count_text(recordings, 'recording')}"
         answers = [f"Accuracies are {clips}.", *_answers(curves, done, options.goals)]
         labelled, pool = done.material.labelled, done.material.pool
         learned = "the training clips" + (f" and {len(pool)} of '{pool.name}'" * bool(len(pool)))
         report = Report(
             "curve.j2",
             f"How many labels does '{labelled.name}' need?",
-            f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
+            f"{len(labelled)} clips, {len(labelled.classes)} classes, "
+            f"{count_text(options.draws, 'draw')} of "
             f"labels; trained without labels on {learned}",
             answers=answers,
         )

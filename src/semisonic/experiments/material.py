@@ -31,6 +31,7 @@ from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, one_torch_thread
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
+from semisonic.core.text import count_text
 from semisonic.data.batches import OnTheFlyFeatures
 from semisonic.data.clips import Clips, join
 from semisonic.data.duplicates import clean_pool
@@ -354,7 +355,9 @@ def gather(
         silences |= dict.fromkeys(f"{note}.".capitalize() for note in silence)
         parts[table_key(mel, segments)] = part, rows, source
     if failures:
-        notes.append(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
+        notes.append(
+            f"{count_text(len(failures), 'clip')} could not be read; bad_files.csv lists them."
+        )
     notes += silences
     silent = {clip for clip, text in remarks if text.startswith(SILENT)} & set(labelled.ids)
     if silent:

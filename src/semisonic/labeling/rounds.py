@@ -101,7 +101,11 @@ class AccuracyEstimate(NamedTuple):
     def __str__(self) -> str:
         if not self.n:
             return "unknown"
-        of = f", from {self.n_recordings} recordings" if self.n_recordings < self.n else ""
+        of = (
+            f", from {count_text(self.n_recordings, 'recording')}"
+            if self.n_recordings < self.n
+            else ""
+        )
         return (
             f"{100 * self.accuracy:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f} %, "
             f"{self.n_right} of {self.n}{of})"

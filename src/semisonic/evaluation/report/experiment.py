@@ -211,8 +211,8 @@ def _add_answer(report: Report, main: Comparison, subject: str) -> None:
             f"McNemar {p_text(main.p_mcnemar)}, corrected t {p_text(main.p_folds)}",
         ),
         Number(
-            f"{main.n_clips} clips",
-            f"of {main.n_recordings} recordings",
+            count_text(main.n_clips, "clip"),
+            f"of {count_text(main.n_recordings, 'recording')}",
             f"{protocol_of(main).replace(',', ' ×')}, each clip scored once per draw",
         ),
     ]
