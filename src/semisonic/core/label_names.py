@@ -130,8 +130,13 @@ def _labels_of_text(text: str, separator: str) -> tuple[Any, ...]:
         found = _list_in(plain)
         if found is not None:
             return labels_of(found, separator)
-    parts = text.split(separator) if separator else [text]
-    return tuple(dict.fromkeys(filter(None, map(class_name, parts))))
+    names: dict[str, None] = {}
+    for part in text.split(separator) if separator else [text]:
+        if name := class_name(part):
+            names[name] = None
+        elif part.strip():
+            raise ValueError(f"found {part!r}, which has nothing but invisible characters")
+    return tuple(names)
 
 
 def _list_in(text: str) -> list[Any] | None:
