@@ -32,6 +32,17 @@ COMMON = (
     "--validation 0 -q"
 )
 TRAIN = COMMON.split()
+RECIPE = """
+title = "known again"
+validation = 0.0
+folds = [1]
+[[budgets]]
+draws = 1
+[setting]
+model = "(4)3c-2p-8fc"
+mel = {sample_rate = 8000, duration = 0.5, n_fft = 256, hop_length = 128, n_mels = 16}
+fit = {epochs = 1}
+"""
 
 Wave = NDArray[np.float32]
 
@@ -50,14 +61,16 @@ def sound(kind: str, number: int, duration: float = 3.0) -> Wave:
     return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
 
 
-def write_set(folder: Path, first: int, make: Callable[[Wave], tuple[str, Wave, int]]) -> Path:
-    """Class folders with ``N`` recordings each, as ``make`` names and changes them."""
+def write_set(
+    folder: Path, first: int, make: Callable[[Wave], tuple[str, Wave, int]], n: int = N
+) -> Path:
+    """Class folders with ``n`` recordings each, as ``make`` names and changes them."""
     for kind in KINDS:
         (folder / kind).mkdir(parents=True)
-        for number in range(first, first + N):
+        for number in range(first, first + n):
             suffix, wave, rate = make(sound(kind, number))
             more = {"compression_level": 0.9} if suffix in (".ogg", ".mp3") else {}
-            sf.write(folder / kind / f"{'abcdefghijkl'[number]}{suffix}", wave, rate, **more)
+            sf.write(folder / kind / f"{'abcdefghijklmn'[number]}{suffix}", wave, rate, **more)
     return folder
 
 
@@ -102,6 +115,29 @@ def test_evaluate_refuses_recordings_of_the_training_in_any_form(
     assert f"{2 * N} clips" in told
     assert "high/a" in told
     assert evaluate(trained, data, tmp_path / "out2", "--allow-seen") == 0
+
+
+def test_the_sounds_of_a_calibration_are_known_again(trained: Path, tmp_path: Path) -> None:
+    later = write_set(tmp_path / "later", 4, lambda wave: (".wav", wave, RATE))
+    twice = write_set(tmp_path / "twice", 8, lambda wave: (".wav", wave, RATE))
+    for file in later.rglob("*.wav"):
+        file.rename(twice / file.relative_to(later).with_name(f"later-{file.name}"))
+    few = write_set(tmp_path / "few", 12, lambda wave: (".wav", wave, RATE), n=2)
+    for file in few.rglob("*.wav"):
+        file.rename(twice / file.relative_to(few).with_name(f"few-{file.name}"))
+    SoundClassifier.load(trained).calibrate(twice, unknown=False).save(tmp_path / "model.zip")
+    quiet = write_set(tmp_path / "quiet", 8, DISGUISES["quieter"])
+    assert evaluate(tmp_path / "model.zip", quiet, tmp_path / "out") == 2
+    assert evaluate(trained, quiet, tmp_path / "free") == 0
+
+
+def test_the_model_of_an_experiment_knows_its_recordings_again(tmp_path: Path) -> None:
+    data = write_set(tmp_path / "train", 0, lambda wave: (".wav", wave, RATE))
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    assert main(["run", str(recipe), "--data", str(data), "-o", str(tmp_path / "run"), "-q"]) == 0
+    quiet = write_set(tmp_path / "quiet", 0, DISGUISES["quieter"])
+    assert evaluate(tmp_path / "run", quiet, tmp_path / "out") == 2
 
 
 def test_other_recordings_are_a_test(

@@ -25,7 +25,13 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from semisonic.classifier.config import SOLVED, TrainConfig
 from semisonic.classifier.prepare import FeatureRows
 from semisonic.classifier.probe import crossed_logits
-from semisonic.classifier.provenance import DataPart, overlaps, recording_hashes, refuse_seen
+from semisonic.classifier.provenance import (
+    DataPart,
+    overlaps,
+    recording_hashes,
+    recording_prints,
+    refuse_seen,
+)
 from semisonic.classifier.scoring import NetworkOutputs, audible_windows, mean_by, network_outputs
 from semisonic.classifier.selection import as_classes_of, targets_of
 from semisonic.classifier.sounds import Sounds
@@ -559,7 +565,8 @@ def calibrate_model(
         hashes = recording_hashes(clips, workers=workers)
         seen = [found for found in overlaps(clips, hashes, about) if found.role != ROLE]
         refuse_seen(seen, "these sounds cannot calibrate: {}; use other recordings")
-        part = {ROLE: DataPart.of(clips, hashes).to_dict()}
+        prints = recording_prints(clips, workers=workers)
+        part = {ROLE: DataPart.of(clips, hashes, prints).to_dict()}
     prepared = sounds.prepare(model.mel, cache, workers)
     model.decision = fit_decision(
         model.to("cpu"),

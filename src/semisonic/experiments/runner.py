@@ -25,7 +25,7 @@ from markupsafe import Markup
 
 from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.prepare import FrontOptions, in_batch_device
-from semisonic.classifier.provenance import data_hash, recording_hashes
+from semisonic.classifier.provenance import data_hash, recording_hashes, recording_prints
 from semisonic.classifier.run_files import write_remarks
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
@@ -147,6 +147,13 @@ class Experiment:
         self.notes.extend(material.notes)
         groups = categories_of(material.labelled.classes, dict(categories)) or {}
         return WorkerContext(self.jobs, material, self.device, hashes, groups)
+
+    def with_whole(self, context: WorkerContext, name: str) -> WorkerContext:
+        """The same, for jobs one of which makes a whole model, which knows its recordings again."""
+        labelled, prints = context.material.labelled, {}
+        if self.listens_for_copies:
+            prints = recording_prints(labelled, workers=self.options.workers, cache=self.cache)
+        return dataclasses.replace(context, whole=name, prints=prints)
 
     def carry_out(
         self,
@@ -346,7 +353,7 @@ def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext)
         experiment.notes.extend(source.notes)
     experiment.notes.extend(notes)
     shown = shown_job(recipe, plan)
-    seconds = experiment.carry_out(plan, dataclasses.replace(context, whole=shown.name))
+    seconds = experiment.carry_out(plan, experiment.with_whole(context, shown.name))
     tables: list[Predictions] = []
     jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
     for cell, job in plan.cells:

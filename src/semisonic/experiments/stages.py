@@ -421,7 +421,7 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
         labelled, pool = context.material.labelled, context.material.pool
         plan = make_stages_plan(recipe, labelled, pool, seed=options.seed)
         shown = next(job for name, job in plan.cells if name == recipe.headline)
-        context = replace(context, whole=shown.name)
+        context = experiment.with_whole(context, shown.name)
         seconds = experiment.carry_out(plan, context, {STAGE: run_stage})
         truth = None
         if str(options.data) == SYNTH:

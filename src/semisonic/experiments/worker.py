@@ -25,6 +25,8 @@ from semisonic.classifier.scoring import evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.files import digest, json_ready, replacing
+from semisonic.data.cache import Key
+from semisonic.data.fingerprints import Fingerprint
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.generated import train_with_patches
 from semisonic.experiments.material import Material
@@ -49,7 +51,8 @@ class WorkerContext:
     """What all jobs of a run share.
 
     ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file;
-    ``whole`` names the job whose model is given a decision and an event layer.
+    ``whole`` names the job whose model is given a decision and an event layer, and ``prints`` are
+    the fingerprints of labelled clips that its file keeps.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class WorkerContext:
     hashes: Mapping[str, Mapping[str, str]]
     categories: Mapping[str, str] = field(default_factory=dict)
     whole: str = ""
+    prints: Mapping[Key, Fingerprint] = field(default_factory=dict)
 
     def start_file(self, setting: Setting) -> Path:
         """The encoder that learned elsewhere, which a setting starts from."""
@@ -266,7 +270,11 @@ def provenance_of(job: Job, **rows: Rows) -> dict[str, Any]:
     heard = np.unique(np.concatenate([job.pool, *rows.values()]))
     if heard.max(initial=0) >= n:
         parts["pool"] = context.material.pool[heard[heard >= n] - n], "pool"
-    of = {role: DataPart.of(clips, context.hashes[name]) for role, (clips, name) in parts.items()}
+    prints = context.prints if job.name == context.whole else {}
+    of = {
+        role: DataPart.of(clips, context.hashes[name], prints)
+        for role, (clips, name) in parts.items()
+    }
     return about | {role: part.to_dict() for role, part in of.items()}
 
 
