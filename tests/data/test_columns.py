@@ -172,6 +172,8 @@ UNCLEAR = {
     "a name of somebody": ("file,syllable_onset,syllable_end,label", (2, 3), "syllable_onset"),
     "two starts that disagree": ("file,start,onset,end,label", (2, 1, 3), "start.*onset"),
     "seconds and samples": ("file,start_s,end_sample,label", (2, 24000), "one unit"),
+    "a unit in each row": ("file,start,end,time_unit,label", (2000, 3000, "ms"), "time_unit"),
+    "a name of two letters": ("file,ts,te,label", (2, 3), "'ts' and 'te'"),
     "a date": ("file,start,end,label", ("2024-05-01", "2024-05-02"), "2024-05-01"),
 }
 

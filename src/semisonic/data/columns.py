@@ -27,6 +27,7 @@ from semisonic.data.times import (
     NUMBERED,
     SAMPLES,
     is_time,
+    is_unit_of_others,
     looks_like_time,
     seconds,
     time_of,
@@ -366,6 +367,8 @@ def _refuse_unclear(
     dated = any(set(words_of(written[column])) & {"date", "year", "day"} for column in left)
     unclear: dict[str, set[str]] = {}
     for column in left:
+        if is_unit_of_others(written[column], (row[column] for row in rows)):
+            unclear[written[column]] = {row[column] for row in rows}
         if time_of(written[column]) or not looks_like_time(written[column]):
             continue
         if dated and column in ("time", "second", "seconds", "sec"):

@@ -7,6 +7,7 @@ most one unit, and words that change nothing. Anything else makes it a name that
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 
@@ -58,7 +59,7 @@ _OTHER = {"freq", "frequency", "hz", "khz", "file", "path", "name", "filename"}
 _TIME_WORDS = {
     *("start", "begin", "onset", "end", "stop", "offset", "time", "times", "timestamp", "t"),
     *("sec", "secs", "second", "seconds", "ms", "millisecond", "milliseconds", "frame", "frames"),
-    *("center", "centre", "middle"),
+    *("center", "centre", "middle", "ts", "te"),
 }
 """Words that make a column of numbers look like a time, whatever stands beside them."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
@@ -168,6 +169,14 @@ def looks_like_time(name: str) -> bool:
     """Whether a name is that of a time, or has a word of one and nothing that explains it."""
     words = set(words_of(name))
     return bool(time_of(name)) or bool(words & _TIME_WORDS and not words & (_CALENDAR | _OTHER))
+
+
+def is_unit_of_others(name: str, cells: Iterable[str]) -> bool:
+    """Whether a column says that the times of its rows are in another unit than seconds."""
+    words = words_of(name)
+    is_unit = words[-1:] in (("unit",), ("units",)) and not set(words) & _OTHER
+    named = {cell.strip().lower() for cell in cells} & _UNITS.keys()
+    return is_unit and any(_UNITS[unit] != 1 for unit in named)
 
 
 def is_time(text: str) -> bool:
