@@ -17,7 +17,7 @@ from semisonic.classifier.detection.detect import detect, run_detect
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import EventOptions
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.evaluation.events import score_events, score_overlaps
 from semisonic.models.decision import TEMPERATURE, Calibration, Decision
 
@@ -206,3 +206,8 @@ def test_classes_that_count_as_background_are_named(detector: Path, recording: P
     assert result.background == ("background",)
     assert "not searched for, as background: background" in result.summary()
     assert detect(detector, recording, classes=("hum",), device="cpu").background == ()
+
+
+def test_a_classifier_that_is_not_fitted_is_named(recording: Path) -> None:
+    with pytest.raises(ModelError, match="not fitted"):
+        detect(SoundClassifier(), recording)

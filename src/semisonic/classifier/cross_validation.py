@@ -116,9 +116,7 @@ class CrossValidation(Result):
         return compare(Predictions.concat(rows), *names, measure=self.measure)
 
     def _html_parts(self) -> Iterable[Markup]:
-        from semisonic.classifier.show import measurement_parts
-
-        return measurement_parts(self.measurement)
+        return self.measurement.html_parts()
 
     def summary(self) -> str:
         """For a terminal."""

@@ -117,9 +117,7 @@ class EvaluateResult(Result):
         return self.measurement.to_frame()
 
     def _html_parts(self) -> Iterable[Markup]:
-        from semisonic.classifier.show import measurement_parts
-
-        return measurement_parts(self.measurement)
+        return self.measurement.html_parts()
 
     def summary(self) -> str:
         """For a terminal."""

@@ -6,16 +6,18 @@ out together and all numbers see the same draws (Efron and Tibshirani 1993, perc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.seeds import generator
+from semisonic.core.text import percent_text
 from semisonic.data.clips import Clips
 from semisonic.data.recording_names import groups_of, read_names
 from semisonic.evaluation.metrics import (
@@ -41,6 +43,9 @@ METRICS: dict[bool, tuple[Any, ...]] = {
 """The metrics with an interval, for one label and for several labels per clip."""
 RANKED = ("top_3_accuracy", "mean_average_precision", "lwlrap")
 """Metrics of a summary that use the scores of all classes, not only the best one."""
+
+_LARGEST_CONFUSION = 30
+"""Classes up to which a notebook shows the confusions."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,26 @@ class Measurement:
         """The best class of each clip, shape (n,)."""
         best: NDArray[np.int64] = self.scores.argmax(axis=1)
         return best
+
+    def html_parts(self) -> Iterable[Markup]:
+        """Numbers with intervals, and confusions, for a notebook."""
+        from semisonic.core.html import FIGURE_DPI, note, picture, table
+        from semisonic.evaluation.plots.results import confusion_matrix
+        from semisonic.evaluation.report.document import figure_png
+
+        rows = [
+            (name.replace("_", " "), *map(percent_text, (self.metrics[name], low, high)))
+            for name, (low, high) in self.intervals.items()
+        ]
+        yield table(["measure", "value", f"{100 * self.level:g} % interval from", "to"], rows)
+        pairs = self.confused_pairs(3)
+        if pairs:
+            yield note("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
+        counts, names = self.confusion, self.clips.classes
+        if counts is not None and len(names) <= _LARGEST_CONFUSION:
+            yield picture(
+                figure_png(confusion_matrix(counts, names), FIGURE_DPI), "Confusion matrix"
+            )
 
     def to_frame(self) -> pd.DataFrame:
         """A row per clip: labels, recording, best class, and the score of each class."""

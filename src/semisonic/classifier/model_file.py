@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
@@ -16,10 +16,13 @@ from semisonic.models.published import PUBLISHED
 from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import weights_digest
 
-if TYPE_CHECKING:
-    from semisonic.classifier.classifier import SoundClassifier
-
 MODEL, ENCODER = "model.zip", "encoder.zip"
+
+
+class Fitted(Protocol):
+    """A fitted classifier, such as :class:`semisonic.SoundClassifier`."""
+
+    model_: SoundModel
 
 
 def find_file(path: str | PathLike[str], name: str) -> Path:
@@ -49,7 +52,7 @@ def find_file(path: str | PathLike[str], name: str) -> Path:
     return place
 
 
-def open_model(model: str | PathLike[str] | SoundModel | SoundClassifier) -> SoundModel:
+def open_model(model: str | PathLike[str] | SoundModel | Fitted) -> SoundModel:
     """Load a model for use: on the CPU, in evaluation mode.
 
     Parameters
@@ -63,8 +66,14 @@ def open_model(model: str | PathLike[str] | SoundModel | SoundClassifier) -> Sou
         If there is none, or it is damaged.
     """
     if not isinstance(model, (str, PathLike)):
-        found: SoundModel = getattr(model, "model_", model)
-        return found
+        if isinstance(model, SoundModel):
+            return model
+        if not hasattr(model, "model_"):
+            raise ModelError(
+                f"found {type(model).__name__}, not fitted; expected a model, a model file, a run "
+                "folder or a fitted classifier"
+            )
+        return model.model_
     loaded = load(find_file(model, MODEL))
     loaded.eval()
     return loaded

@@ -116,9 +116,19 @@ class PredictResult(Result):
         return frame.assign(**{name: list(map(unguarded, frame[name])) for name in texts})
 
     def _html_parts(self) -> Iterable[Markup]:
-        from semisonic.classifier.show import predicted_parts
+        from semisonic.audio.player import SoundPart, part_players
+        from semisonic.core.html import MOST_ROWS, note, problems, table
 
-        return predicted_parts(self)
+        rows = self.rows[:MOST_ROWS]
+        yield table([name.replace("_", " ") for name in self.columns], rows, self.n_rows)
+        scores = ["" if np.isnan(row[4]) else f"score {row[4]:.2f}" for row in rows]
+        yield part_players(
+            SoundPart(self.root / file, start, end, str(label), score)
+            for (file, start, end, label, *_), score in zip(rows, scores, strict=True)
+        )
+        if self.output is not None:
+            yield note(f"all rows: {self.output}")
+        yield problems(self.failures)
 
     def summary(self) -> str:
         """The table and the failures, for a terminal."""

@@ -182,9 +182,24 @@ class SuspectsResult(Result):
         )
 
     def _html_parts(self) -> Iterable[Markup]:
-        from semisonic.classifier.show import suspects_parts
+        from semisonic.audio.player import N_EXAMPLES, part_players
+        from semisonic.core.html import facts, frame_table, problems
+        from semisonic.data.clips import part_of
 
-        return suspects_parts(self)
+        listed, clips = self.listed, self.clips
+        yield facts(
+            {
+                "suspects": f"{len(listed)} of {count_text(len(clips), 'clip')}",
+                "agreement": f"{percent_text(self.agreement)} of the labels",
+                "caution": self.caution,
+                "list": self.table,
+            }
+        )
+        yield frame_table(listed)
+        said = listed.suggestion.replace("", "none of the classes")
+        rows = zip(listed.index[:N_EXAMPLES].tolist(), said, strict=False)
+        yield part_players(part_of(clips, row, f"sounds like {name}") for row, name in rows)
+        yield problems(self.failures)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a listed clip, the most suspicious first."""

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ from semisonic.classifier.detection.results import (
 )
 from semisonic.classifier.events import EventRules, EventTracker, TrackedEvent
 from semisonic.classifier.live.actions import LONGEST, PADDING, write_clip
-from semisonic.classifier.model_file import model_key, open_model
+from semisonic.classifier.model_file import Fitted, model_key, open_model
 from semisonic.classifier.options import EventOptions
 from semisonic.classifier.prepare import Failures
 from semisonic.core.cluster import open_engine
@@ -55,9 +55,6 @@ from semisonic.evaluation.event_thresholds import LOWEST, SHARES, ThresholdChoic
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    from semisonic.classifier.classifier import SoundClassifier
-
 WORTH_PROCESSES = 7200
 """Seconds of sound above which processes are faster than threads."""
 CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
@@ -74,7 +71,7 @@ Paths = Iterable[str | PathLike[str]]
 
 
 def detect(
-    model: SoundModel | SoundClassifier | str | PathLike[str],
+    model: SoundModel | Fitted | str | PathLike[str],
     files: Iterable[str | PathLike[str]] | str | PathLike[str],
     *,
     output: str | PathLike[str] | None = None,

@@ -327,9 +327,31 @@ class DetectResult(Result):
         return self.events[[*COLUMNS, *self.events.columns.intersection(["clip"])]]
 
     def _html_parts(self) -> Iterable[Markup]:
-        from semisonic.classifier.show import detected_parts
+        from semisonic.audio.player import N_EXAMPLES, part_players
+        from semisonic.core.html import FIGURE_DPI, facts, frame_table, note, picture, problems
+        from semisonic.data.show import parts_of_frame
+        from semisonic.evaluation.plots.recordings import timeline
+        from semisonic.evaluation.report.document import figure_png
 
-        return detected_parts(self)
+        events, classes = self.events, self.by_class()
+        audio = duration_text(3600 * self.hours)
+        recordings = count_text(len(self.recordings), "recording")
+        yield facts(
+            {"events": len(events), "sound": f"{recordings}, {audio}"}
+            | ({} if self.truth is None else {"truth": self.truth.summary()})
+        )
+        if len(events):
+            yield frame_table(classes, most=_SHOWN_CLASSES)
+            file = events.file.value_counts().index[0]  # the recording with most events
+            names = classes.label.tolist()[:_SHOWN_CLASSES]
+            figure = timeline(events[events.file == file], names, self.durations[str(file)])
+            yield note(f"events in {file}")
+            yield picture(figure_png(figure, FIGURE_DPI), f"Events along time in {file}")
+            columns = ["file", "start_time", "end_time", "label", "score"]
+            yield frame_table(events[columns])
+            best = events.sort_values("score", ascending=False, kind="stable")
+            yield part_players(parts_of_frame(best.drop_duplicates("label").head(N_EXAMPLES)))
+        yield problems(self.failures)
 
     def summary(self) -> str:
         """For a terminal."""
