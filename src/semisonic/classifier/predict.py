@@ -358,7 +358,7 @@ def _answers_in(journal: KeyTable, key: str, clips: Clips) -> list[_Answer]:
 
 
 def _identity(clips: Clips, row: int) -> str:
-    """Changes when a clip, or the size or the time of change of its file, does."""
+    """Changes when a clip or its file does."""
     path = clips.root / str(clips.file[row])
     stamp: tuple[Any, ...] = ()
     with suppress(OSError):
