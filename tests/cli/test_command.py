@@ -66,7 +66,7 @@ def a_verb_that_does_what_is_asked(monkeypatch) -> Iterator[None]:
         ("bug", 1, "bug in Semisonic: ZeroDivisionError: three apples"),
         ("data", 2, "semisonic: clips.csv, row 3: found no label, expected one\n"),
         ("audio", 2, "semisonic: a.wav: empty. record it again\n"),
-        ("disk", 2, "semisonic: runs/x: No space left on device. Make room"),
+        ("disk", 2, "semisonic: runs/x: cannot be written (No space left on device). Make room"),
         ("fail", 3, "12 files could not be used:\n  0.wav: empty\n"),
         ("fail", 3, "and 2 more"),
         ("ctrl-c", 130, "\nInterrupted. The same command continues where it stopped.\n"),

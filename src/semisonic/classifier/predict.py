@@ -337,9 +337,12 @@ def _journal(output: Path) -> Iterator[KeyTable]:
     try:
         with KeyTable(path) as table:
             yield table
-    except BaseException:
-        if not path.stat().st_size:
-            path.unlink()
+    except BaseException as error:
+        if isinstance(error, OSError) and str(error.filename) == str(path):
+            error.filename = str(output)
+        with suppress(OSError):
+            if not path.stat().st_size:
+                path.unlink()
         raise
     path.unlink()
 

@@ -15,7 +15,7 @@ import click
 
 from semisonic.cli.parser import Session, Status, common_options, ending_option
 from semisonic.core.errors import SemisonicError, is_of_memory
-from semisonic.core.files import why_unwritable
+from semisonic.core.files import why_refused
 from semisonic.core.options import nearest
 from semisonic.core.text import visible
 
@@ -211,9 +211,7 @@ def _told(error: Exception, session: Session) -> tuple[Status, str]:
         return Status.WRONG_USE, str(error)
     if isinstance(error, OSError) and error.strerror:
         # A full disk, a missing permission: nothing that a look into our code could mend.
-        where = f"{error.filename}: " if error.filename else ""
-        text = error.strerror if error.errno == errno.EACCES else why_unwritable(error)
-        return Status.WRONG_USE, f"{where}{text}"
+        return Status.WRONG_USE, why_refused(error)
     if is_of_memory(error):
         return Status.WRONG_USE, (
             f"the memory of this machine is not enough ({error}). Close other programs, or choose "
