@@ -163,7 +163,7 @@ def test_a_damaged_description_is_named(
 
 def test_a_damaged_list_of_a_run_is_named(place: Path, capsys) -> None:
     (place / "sounds" / "tone" / "none.wav").write_bytes(b"no sound")
-    words = ("scan sounds -o out -q",)
+    words = ("train sounds", TRAIN, "-o out")
     assert cli(*words) == 3
     (place / "out" / "bad_files.csv").write_text("file,label\n1,2\n", encoding="utf-8")
     assert "bad_files.csv" in refused(capsys, *words)

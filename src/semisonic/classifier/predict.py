@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -367,7 +368,7 @@ def _identity(clips: Clips, row: int) -> str:
     with suppress(OSError):
         stamp = stamp_of(path)
     times = float(clips.start_time[row]), float(clips.end_time[row])
-    return digest(url_of(path) or path.resolve(), *stamp, *times)
+    return digest(url_of(path) or os.path.realpath(path), *stamp, *times)
 
 
 def _rows(

@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import re
+import stat
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -402,7 +403,14 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     -------
     str
         64 hex digits.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read, or is a pipe or a device, which may have no end.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

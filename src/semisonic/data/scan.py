@@ -315,8 +315,11 @@ def _measure_files(
         for file in files:
             try:
                 stamps[file] = stamp_of(root / file)
-            except OSError:
+            except FileNotFoundError:
                 failures[file] = "no such file"
+                continue
+            except OSError as error:
+                failures[file] = f"cannot be opened ({error.strerror})"
                 continue
             if (values := table.get((options, file), stamps[file])) is not None:
                 measured[file] = values
