@@ -34,10 +34,10 @@ def data_of(run: Path) -> str:
     return str(found)
 
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows tells no time of the status")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no status time")
 
 
-def test_a_training_uses_the_new_sound_and_says_so_in_its_hash(tmp_path: Path) -> None:
+def test_a_training_uses_the_new_sound_and_records_its_hash(tmp_path: Path) -> None:
     sounds = write_sounds(tmp_path / "sounds", 6)
     once = ("train", sounds, "--cache", tmp_path / "cache", TRAIN, "-o")
     assert cli(*once, tmp_path / "before") == 0
