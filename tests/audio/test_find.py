@@ -48,12 +48,16 @@ def test_a_link_to_a_folder_is_followed_once_and_cycles_end(tmp_path: Path) -> N
 
 
 @POSIX
-def test_a_link_to_nowhere_is_listed_and_a_pipe_is_not(tmp_path: Path) -> None:
-    """So that whoever reads the one says what is wrong, and nobody waits for the other."""
+def test_what_is_no_file_is_listed_if_nobody_waits_for_it(tmp_path: Path) -> None:
+    """So that whoever reads it says what is wrong; what reads tables would wait for a pipe."""
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     (tmp_path / "folder.wav").mkdir()
-    os.mkfifo(tmp_path / "pipe.wav")
-    assert [path.name for path in find_audio(tmp_path)] == ["gone.wav"]
+    (tmp_path / "self.wav").symlink_to("self.wav")
+    for name in ("pipe.wav", "pipe.txt"):
+        os.mkfifo(tmp_path / name)
+    found = [path.name for path in find_audio(tmp_path)]
+    assert found == ["gone.wav", "pipe.wav", "self.wav"]
+    assert find_audio(tmp_path, frozenset([".txt"])) == []
 
 
 @pytest.mark.parametrize("name", ["missing", "file.wav"])

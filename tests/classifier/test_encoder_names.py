@@ -136,6 +136,21 @@ def test_a_wrong_hash_is_refused(finch: GeneralEncoder, site: Site) -> None:
     assert not encoder_place("finch").exists()
 
 
+def test_a_file_that_is_too_large_for_an_encoder(
+    finch: GeneralEncoder, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENCODERS, "finch", replace(finch, checksum=""))
+    monkeypatch.setattr(encoders, "MOST_BYTES", 100_000)
+    site.endless = (bytes(10_000), 0.0)
+    with pytest.raises(DataError, match="sends more and more, expected at most 100,000 bytes"):
+        get_encoder("finch")
+    assert not list((tmp_path / "cache").rglob("*.part"))
+    large = tmp_path / "large.onnx"
+    large.write_bytes(bytes(200_000))
+    with pytest.raises(ModelError, match=r"has 0\.2 MB, expected at most 0\.1 MB"):
+        get_encoder("finch", str(large))
+
+
 def test_without_a_network_the_error_says_so(
     finch: GeneralEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,93 @@ def folder(place, monkeypatch) -> Path:
     read = sf.SoundFile.read
     monkeypatch.setattr(sf.SoundFile, "read", upset)
     return folder
+
+
+@pytest.fixture
+def odd_folder(place) -> Iterator[Path]:
+    """Two recordings, and what else may have the name of one; a test that waits for it fails."""
+    folder = place / "disk"
+    folder.mkdir()
+    x = 0.3 * np.sin(0.7 * np.arange(RATE // 2))
+    sf.write(folder / "healthy.wav", x, RATE)
+    os.link(folder / "healthy.wav", os.fsencode(folder) + b"/latin-\xe9.wav")
+    (folder / "empty.wav").touch()
+    (folder / "dangling.wav").symlink_to("nowhere.wav")
+    (folder / "itself.wav").symlink_to("itself.wav")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "device.wav").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.wav")
+    for inside in ("folder.wav", "labels.csv", "a" * 150 + "/" + "b" * 150):
+        (folder / inside).mkdir(parents=True)
+    sf.write(folder / "folder.wav" / "inside.wav", x, RATE)
+    shutil.copy(folder / "healthy.wav", folder / ("a" * 150) / ("b" * 150) / "deep.wav")
+
+    def waited(*_: object) -> None:
+        raise AssertionError("the command waits for what has no end")
+
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(60)
+    yield folder
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+ODD = {"empty.wav", "dangling.wav", "itself.wav", "device.wav", "pipe.wav"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are neither pipes nor such links")
+@pytest.mark.parametrize(
+    ("verb", "bad"),
+    [
+        ("scan disk -o out", "out/bad_files.csv"),
+        ("predict model.zip disk -o out.csv", ""),
+        ("detect model.zip disk -o out", "out/bad_files.csv"),
+        ("embed model.zip disk -o out", "out/bad_files.csv"),
+        ("data info disk", ""),
+        ("data check disk", ""),
+        (f"train both -o out {TRAIN}", "out/bad_files.csv"),
+    ],
+)
+def test_what_is_no_file_is_named_and_nothing_waits_for_it(
+    odd_folder, place, capsys, verb, bad
+) -> None:
+    (place / "both").mkdir()
+    (place / "both" / "tone").symlink_to(place / "sounds" / "tone", target_is_directory=True)
+    (place / "both" / "odd").symlink_to(odd_folder, target_is_directory=True)
+    status = cli(verb, "--workers 2" if "data" not in verb else "")
+    shown = "".join(capsys.readouterr())
+    assert status == 3, shown
+    for word in ("bug", "Traceback", "healthy.wav:", "inside.wav:", "deep.wav:"):
+        assert word not in shown
+    assert not bad or listed(place / bad) == ODD
+    if "train" not in verb:  # which names some, and the list
+        for reason in (
+            "dangling.wav: no such file",
+            "empty.wav: empty: the file has 0 bytes",
+            "itself.wav: cannot be opened (Too many levels of symbolic links)",
+            "device.wav: not a regular file",
+            "pipe.wav: not a regular file",
+        ):
+            assert reason in shown
+
+
+@pytest.mark.parametrize("verb", ["scan", "predict model.zip", "detect model.zip"])
+def test_a_recording_that_vanishes_while_others_are_read(place, monkeypatch, capsys, verb) -> None:
+    folder = place / "nights"
+    folder.mkdir()
+    x = 0.3 * np.sin(0.7 * np.arange(RATE // 2))
+    for name in ("early.wav", "vanishes.wav"):
+        sf.write(folder / name, x, RATE)
+    read = sf.SoundFile.read
+
+    def unplug(handle: sf.SoundFile, *arguments: object, **options: object) -> np.ndarray:
+        (folder / "vanishes.wav").unlink(missing_ok=True)
+        return read(handle, *arguments, **options)
+
+    monkeypatch.setattr(sf.SoundFile, "read", unplug)
+    output = "out.csv" if "predict" in verb else "out"
+    assert cli(verb, folder, "--workers 1 -o", output) == 3
+    assert "vanishes.wav: no such file" in "".join(capsys.readouterr())
 
 
 def listed(file: Path) -> set[str]:

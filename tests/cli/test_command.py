@@ -36,6 +36,12 @@ def ask(options: AskOptions, session: Session) -> int | None:
         "bug": ZeroDivisionError("three apples"),
         "data": DataError("clips.csv, row 3: found no label, expected one"),
         "audio": AudioError("a.wav", "empty", "record it again"),
+        "memory": MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,)"),
+        "torch": RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 400000000000 bytes. Error code 12"
+        ),
+        "map": OSError(12, "Cannot allocate memory", "features.bin"),
         "disk": OSError(28, "No space left on device", "runs/x"),
         "ctrl-c": KeyboardInterrupt(),
         "pipe": BrokenPipeError(),
@@ -66,7 +72,10 @@ def a_verb_that_does_what_is_asked(monkeypatch) -> Iterator[None]:
         ("bug", 1, "bug in Semisonic: ZeroDivisionError: three apples"),
         ("data", 2, "semisonic: clips.csv, row 3: found no label, expected one\n"),
         ("audio", 2, "semisonic: a.wav: empty. record it again\n"),
-        ("disk", 2, "semisonic: runs/x: No space left on device. Make room"),
+        ("disk", 2, "semisonic: runs/x: cannot be written (No space left on device). Make room"),
+        ("memory", 2, "is not enough (Unable to allocate 7.45 GiB for an array"),
+        ("torch", 2, "is not enough (400000000000 bytes were needed for one array). Close"),
+        ("map", 2, "is not enough ([Errno 12] Cannot allocate memory: 'features.bin'). Close"),
         ("fail", 3, "12 files could not be used:\n  0.wav: empty\n"),
         ("fail", 3, "and 2 more"),
         ("ctrl-c", 130, "\nInterrupted. The same command continues where it stopped.\n"),

@@ -161,6 +161,41 @@ def test_a_damaged_description_is_named(
     assert Path(file).name in refused(capsys, command)
 
 
+def test_a_damaged_list_of_a_run_is_named(place: Path, capsys) -> None:
+    (place / "sounds" / "tone" / "none.wav").write_bytes(b"no sound")
+    words = ("train sounds", TRAIN, "-o out")
+    assert cli(*words) == 3
+    (place / "out" / "bad_files.csv").write_text("file,label\n1,2\n", encoding="utf-8")
+    assert "bad_files.csv" in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("command", ["search index sounds/noise/noise0.wav", "map index -o out"])
+def test_vectors_that_were_cut_off_are_named(
+    place: Path, capsys, command: str, share: float
+) -> None:
+    file = place / "index" / "embeddings.npy"
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    assert "embeddings.npy" in refused(capsys, command)
+
+
+@pytest.mark.parametrize("verb", ["embed vectors.npy labels.csv", "project new . --encoder"])
+def test_vectors_from_elsewhere_that_are_no_numbers_are_named(
+    place: Path, capsys, verb: str
+) -> None:
+    vectors = np.zeros((6, 4), np.float32)
+    vectors[1, 2], vectors[4] = np.nan, np.inf
+    np.save(place / "vectors.npy", vectors)
+    rows = [f"sounds/tone/tone{i % 4}.wav,0,{0.1 * (i + 1):.1f}" for i in range(6)]
+    table = "\n".join(["file,start_time,end_time", *rows])
+    (place / "labels.csv").write_text(table, encoding="utf-8")
+    if "project" in verb:
+        verb = "project new labels.csv --encoder vectors.npy"
+    error = refused(capsys, verb, "-o", place / "out", "-q")
+    assert "vectors.npy" in error
+    assert "2 of 6 vectors (row 1, 4, counted from 0)" in error
+
+
 def test_vectors_that_are_no_numbers_are_not_searched(place: Path, capsys) -> None:
     vectors = open_memmap(place / "index/embeddings.npy")
     vectors[2] = np.nan

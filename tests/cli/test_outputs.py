@@ -144,7 +144,7 @@ def test_an_export_that_finds_a_full_disk_names_its_file(place, monkeypatch, tel
 
     monkeypatch.setattr("torch.export.save", full)
     said = tells(2, "export model.zip --to torch -o out.pt2 -q").err
-    assert "out.pt2: No space left on device. Make room on the disk" in said
+    assert "out.pt2: cannot be written (No space left on device). Make room on the disk" in said
     assert not (place / "out.pt2").exists()
 
 

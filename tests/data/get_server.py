@@ -6,9 +6,10 @@ import hashlib
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,8 @@ class Site:
 
     ``cuts`` holds, for each of the next answers, after how many bytes the line breaks;
     ``failures`` the status of each of the next answers; ``asked`` what was asked for; ``tag`` the
-    version of the files, as it is named in answers.
+    version of the files, as it is named in answers. ``endless`` is sent again and again, with this
+    pause in seconds, instead of any file.
     """
 
     files: dict[str, bytes]
@@ -33,6 +35,7 @@ class Site:
     asked: list[tuple[str, str]] = field(default_factory=list)
     listed: dict[str, dict[str, object]] | None = None
     tag: str = ""
+    endless: tuple[bytes, float] = (b"", 0.0)
 
     def record(self) -> dict[str, object]:
         """As Zenodo's interface gives it."""
@@ -52,7 +55,7 @@ class Site:
             title="Birds: two clips",
             licence="CC0",
             page=self.address,
-            about_gb=1e-6,
+            about_gb=1e-4,
             archives=(Archive(folder, "all", files),),
             record=f"{self.address}/record" if record else "",
             data=folder,
@@ -74,6 +77,8 @@ def serving(site: Site) -> Iterator[Site]:
             site.asked.append((self.path, asked_range))
             if self.path == "/record":
                 return self.answer(200, json.dumps(site.record()).encode(), {})
+            if site.endless[0]:
+                return self.send_for_ever(*site.endless)
             if site.failures:
                 return self.answer(site.failures.pop(0), b"no", {})
             data = site.files.get(self.path.lstrip("/"))
@@ -89,6 +94,14 @@ def serving(site: Site) -> Iterator[Site]:
                 place = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"}
                 return self.answer(206, data[begin:], place)
             return self.answer(200, data, {})
+
+        def send_for_ever(self, body: bytes, pause: float) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # until the other side has had enough
+                while True:
+                    self.wfile.write(body)
+                    time.sleep(pause)
 
         def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

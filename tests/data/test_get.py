@@ -15,7 +15,7 @@ from get_server import Site, content_of, serving, zipped
 from semisonic.cli.main import main
 from semisonic.core import progress
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.datasets import catalogue
+from semisonic.data.datasets import catalogue, download
 from semisonic.data.datasets.catalogue import PARTS, SETS, RemoteSet
 from semisonic.data.datasets.download import JOURNAL, fetch, make_plan
 
@@ -106,7 +106,10 @@ def test_a_part_that_the_server_cannot_go_on_from(site: Site, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("size", "checksum", "message"),
-    [(None, f"md5:{'0' * 32}", "found the MD5 [0-9a-f]+, expected 0"), (7, None, "expected 7")],
+    [
+        (None, f"md5:{'0' * 32}", "found the MD5 [0-9a-f]+, expected 0"),
+        (7, None, "expected at most 7 bytes"),
+    ],
 )
 def test_another_file_than_was_published_is_removed(
     site: Site, tmp_path: Path, size: int | None, checksum: str | None, message: str
@@ -187,6 +190,38 @@ def test_a_server_without_a_record(site: Site, tmp_path: Path) -> None:
     fetch(plan, pause=0.001)
     assert content_of(plan.data) == CONTENT
     assert all(r == "" for _, r in site.downloads), "two halves could not be told to fit"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_server_that_sends_another_much_larger_file(
+    site: Site, tmp_path: Path, announced: bool
+) -> None:
+    plan = make_plan(site.remote("birds.zip", record=False), tmp_path)
+    if announced:
+        site.files["birds.zip"] = bytes(300_000)
+    else:
+        site.endless = (bytes(10_000), 0.0)
+    found = "announces 300,000 bytes" if announced else "sends more and more"
+    with pytest.raises(DataError, match=f"{found}, expected at most 200,000 bytes"):
+        fetch(plan, pause=0.001)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_a_server_that_hardly_sends_anything(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: bool
+) -> None:
+    plan = make_plan(site.remote("birds.zip", record=record), tmp_path)
+    monkeypatch.setattr(download, "SLOW_TIME", 0.2)
+    site.endless = (b"x", 0.01)
+    with pytest.raises(DataError, match=r"sent \d+ bytes in 0 s, expected 1000 a second"):
+        fetch(plan, pause=0.001)
+
+
+def test_a_record_without_end(site: Site, tmp_path: Path) -> None:
+    site.listed = {"x" * 20_000_000: {}}
+    with pytest.raises(DataError, match="record: the server announces"):
+        make_plan(site.remote("birds.zip"), tmp_path)
 
 
 def test_no_space(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

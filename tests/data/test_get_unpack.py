@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 import stat
@@ -18,6 +19,7 @@ import pytest
 from get_server import content_of, zipped
 
 from semisonic.core.errors import DataError
+from semisonic.data.datasets import archives
 from semisonic.data.datasets.archives import unpack
 
 FILES = {
@@ -134,15 +136,30 @@ OUTSIDE = [
 ]
 
 
+TWICE = ["birds/A.WAV", "birds/a.wav/b.wav", "birds/b", "Birds/B/c.wav"]
+
+
+@pytest.fixture
+def nothing_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of a file out of an archive is an error."""
+
+    def copy(*_: object) -> None:
+        raise AssertionError("a file was written before all was checked")
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+
+
+@pytest.mark.usefixtures("nothing_written")
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("name", [*OUTSIDE, "birds/A.WAV"])
+@pytest.mark.parametrize("name", [*OUTSIDE, *TWICE, f"birds/{'long' * 80}.wav"])
 def test_names_that_lead_out_or_stand_twice_are_refused(
     tmp_path: Path, make: Callable[[dict[str, bytes]], bytes | list[bytes]], name: str
 ) -> None:
     made = make({**FILES, name: b"evil"})
     (tmp_path / "in").mkdir()
     files = saved(tmp_path / "in", "all", *(made if isinstance(made, list) else [made]))
-    with pytest.raises(DataError, match="leads out of it" if "evil" in name else "twice"):
+    wrong = "longer than 255" if "long" in name else "twice|is a file, and the folder"
+    with pytest.raises(DataError, match="leads out of it" if "evil" in name else wrong):
         unpack(files, tmp_path / "in" / "birds")
     assert not list(tmp_path.rglob("evil*"))
     assert [path for path in (tmp_path / "in").iterdir() if path not in files] == []
@@ -162,6 +179,7 @@ def with_link(kind: bytes) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.usefixtures("nothing_written")
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, b""])
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     made = with_link(kind)
@@ -182,7 +200,7 @@ def test_more_than_the_disk_holds(
 
     files = saved(tmp_path, "all", make({"birds/large.wav": bytes(300_000)}))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(200_000))
-    with pytest.raises(DataError, match=r"needs 0\.0003 GB unpacked, .* 0\.0002 GB free"):
+    with pytest.raises(DataError, match=r"needs 0\.3 MB unpacked or more, .* 0\.2 MB free"):
         unpack(files, tmp_path / "birds")
 
 
@@ -198,3 +216,43 @@ def test_damaged_archives(tmp_path: Path, make: Callable[[dict[str, bytes]], byt
         assert not (tmp_path / "birds").exists()
     with pytest.raises(DataError, match=r": empty$"):
         unpack(saved(tmp_path, "all", make({})), tmp_path / "birds")
+
+
+@pytest.mark.usefixtures("nothing_written")
+@pytest.mark.parametrize("make", [zipped, tarred])
+def test_archives_that_are_made_to_fill_a_disk(
+    tmp_path: Path, make: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    zeros = bytes(2 << 20)
+    files = saved(tmp_path, "all", make({f"birds/{i}.wav": zeros for i in range(50)}))
+    assert files[0].stat().st_size < 1_000_000
+    with pytest.raises(DataError, match="expected at most 100 MB"):
+        unpack(files, tmp_path / "birds")
+
+
+def header_without_end() -> bytes:
+    """An archive whose header of one file has 100 MB."""
+    info = tarfile.TarInfo("birds/a.wav")
+    info.pax_headers = {"comment": "x" * 100_000_000}
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("made", ["header", "zeros"])
+def test_what_belongs_to_no_file_has_an_end(tmp_path: Path, made: str) -> None:
+    data = header_without_end() if made == "header" else tarred(FILES)
+    if made == "zeros":
+        data += gzip.compress(bytes(100_000_000), 1)
+    with pytest.raises(DataError, match=r"follow a file and belong to none"):
+        unpack(saved(tmp_path, "all", data), tmp_path / "birds")
+
+
+@pytest.mark.parametrize("make", [zipped, tarred])
+def test_more_files_than_any_set_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    monkeypatch.setattr(archives, "MOST_FILES", 2)
+    with pytest.raises(DataError, match="more than 2 files"):
+        unpack(saved(tmp_path, "all", make({**FILES, "birds/d.wav": b"d"})), tmp_path / "birds")

@@ -54,8 +54,9 @@ def find_audio(
 
     Suffixes are compared without case. Files and folders whose names begin with a dot are ignored.
     Links to folders are followed, but every folder is listed once, under its own name if it has
-    one below ``folder``, so links cannot make cycles or duplicates. A broken link with the name of
-    a recording is listed, so that reading it gives an error; pipes and devices are not.
+    one below ``folder``, so links cannot make cycles or duplicates. A broken link is listed,
+    so that reading it gives an error. So is a pipe or a device with the name of a recording, which
+    :class:`semisonic.audio.read.AudioReader` refuses without waiting for it.
 
     Parameters
     ----------
@@ -97,42 +98,53 @@ def find_names(
     while real or links:
         # Real folders first, so that a link never takes the place of what it points to.
         path = real.pop() if real else links.pop(0)
-        status = os.stat(path)
-        identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            continue
-        seen.add(identity)
         try:
-            entries = _entries(path)
+            identity, entries = _entries(path)
         except DataError as error:
             if unreadable is None or path == str(root):
                 raise
             unreadable.append((path, str(error)))
             continue
+        if identity in seen:
+            continue
+        seen.add(identity)
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_symlink():
+                if os.path.isdir(entry.path):
+                    links.append(entry.path)
+                    continue
+            elif _is_folder(entry):
                 real.append(entry.path)
-            elif entry.is_symlink() and entry.is_dir():
-                links.append(entry.path)
-            elif os.path.splitext(entry.name)[1].lower() in suffixes and _is_listed(entry):
+                continue
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if suffix in suffixes and (suffix in AUDIO_SUFFIXES or _is_harmless(entry.path)):
                 files.append(entry.path)
     if os.sep != "/":
         files = [file.replace(os.sep, "/") for file in files]
     return sorted(files)
 
 
-def _is_listed(entry: os.DirEntry[str]) -> bool:
-    """A file, or a broken link."""
-    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-
-
-def _entries(path: str) -> list[os.DirEntry[str]]:
-    """The content of a folder, by name, without hidden names."""
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder; what the disk cannot say is none."""
     try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _is_harmless(path: str) -> bool:
+    """Whether opening it waits for nobody: a file or a broken link, but no pipe and no device."""
+    return os.path.isfile(path) or not os.path.exists(path)
+
+
+def _entries(path: str) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
+    """Which folder it is, and its content by name, without hidden names."""
+    try:
+        status = os.stat(path)
         with os.scandir(path) as entries:
             shown = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(
             f"folder '{path}' cannot be listed ({error.strerror}). Make it readable or move it away"
         ) from error
-    return sorted(shown, key=lambda entry: entry.name)
+    return (status.st_dev, status.st_ino), sorted(shown, key=lambda entry: entry.name)

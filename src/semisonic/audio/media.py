@@ -8,7 +8,6 @@ like copies of URLs (:mod:`semisonic.audio.remote`). An hour of one channel take
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -20,7 +19,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio.find import PYAV_ADVICE
-from semisonic.audio.remote import COPIES, LocalCopy, temporary_copy
+from semisonic.audio.remote import COPIES, LocalCopy, stamp_of, temporary_copy
 from semisonic.core.errors import AudioError
 
 _SIGNATURES = (
@@ -152,8 +151,7 @@ def decode_media(path: Path, copy: Path, opener: Opener) -> Decoded:
     AudioError
         When nothing of the recording can be decoded, or PyAV is needed and not installed.
     """
-    status = os.stat(copy)
-    return _decoded(path, copy, opener, status.st_size, status.st_mtime_ns)
+    return _decoded(path, copy, opener, *stamp_of(copy))
 
 
 def forget_decoded() -> None:

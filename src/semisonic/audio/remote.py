@@ -96,8 +96,14 @@ def files_at(url: str) -> list[str]:
     return recordings
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns of a file; for a URL, what the storage knows.
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """What differs once a file is another one; for a URL, what the storage knows.
+
+    The modification time can be set, and ``cp -p`` and ``rsync -t`` set it to that of the original.
+    The status time (ctime) cannot, and no program that replaces a file leaves it as it was. The
+    number of the inode is not used: on FAT and exFAT, as on memory cards, it is another one
+    whenever the disk is mounted, and everything would be read again. Windows and file systems
+    without a status time give another constant time instead.
 
     Parameters
     ----------
@@ -105,7 +111,8 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
     Returns
     -------
-    size, time : int
+    size, modified, changed : int
+        Bytes, and times in ns; 0 for a time that the storage does not know.
 
     Raises
     ------
@@ -115,13 +122,13 @@ def stamp_of(path: Path) -> tuple[int, int]:
     url = url_of(path)
     if url is None:
         status = os.stat(path)
-        return status.st_size, status.st_mtime_ns
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
     files, place = storage(url)
     try:
         changed = files.modified(place)
-        return int(files.size(place)), round(changed.timestamp() * 1e9)
+        return int(files.size(place)), round(changed.timestamp() * 1e9), 0
     except NotImplementedError:
-        return int(files.size(place)), 0
+        return int(files.size(place)), 0, 0
     except OSError:
         raise
     except Exception as error:

@@ -39,7 +39,7 @@ ADDRESSES = ("http://", "https://")
 LENGTH = 5.0
 """Seconds of a clip, if no length is given and the network has none."""
 MOST_BYTES = 2 << 30
-"""Most bytes of weights that are unpacked from an archive."""
+"""Most bytes of a file of weights, which is also the limit of ONNX."""
 _COLUMNS = ("name", "for", "input", "embedding", "licence", "size", "here")
 
 
@@ -298,9 +298,14 @@ def get_encoder(
     if plan.fetches:
         size = about.size or None if plan.checksum else None  # else it is a rough one
         remote = RemoteFile(_file_name(plan.source), plan.source, plan.checksum, size)
-        file = download(remote, folder / f".{about.name}-{remote.name}")
+        file = download(remote, folder / f".{about.name}-{remote.name}", MOST_BYTES)
     elif not file.is_file():
         raise ModelError(f"{file}: no such file; expected the weights of {about.title}")
+    elif (n_bytes := file.stat().st_size) > MOST_BYTES:
+        raise ModelError(
+            f"{file}: has {bytes_text(n_bytes)}, expected at most {bytes_text(MOST_BYTES)}; is it "
+            "another file?"
+        )
     sha256 = content_hash(file)
     with temporary_folder() as place:
         weights = _inside(file, about.members, place)

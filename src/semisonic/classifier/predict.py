@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -347,9 +348,12 @@ def _journal(output: Path) -> Iterator[KeyTable]:
     try:
         with KeyTable(path) as table:
             yield table
-    except BaseException:
-        if not path.stat().st_size:
-            path.unlink()
+    except BaseException as error:
+        if isinstance(error, OSError) and str(error.filename) == str(path):
+            error.filename = str(output)
+        with suppress(OSError):
+            if not path.stat().st_size:
+                path.unlink()
         raise
     path.unlink()
 
@@ -368,13 +372,13 @@ def _answers_in(journal: KeyTable, key: str, clips: Clips) -> list[_Answer]:
 
 
 def _identity(clips: Clips, row: int) -> str:
-    """Changes when a clip, or the size or the time of change of its file, does."""
+    """Changes when a clip or its file does."""
     path = clips.root / str(clips.file[row])
     stamp: tuple[Any, ...] = ()
     with suppress(OSError):
         stamp = stamp_of(path)
     times = float(clips.start_time[row]), float(clips.end_time[row])
-    return digest(url_of(path) or path.resolve(), *stamp, *times)
+    return digest(url_of(path) or os.path.realpath(path), *stamp, *times)
 
 
 def _rows(

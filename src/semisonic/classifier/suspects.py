@@ -96,7 +96,12 @@ def out_of_fold(
         train, test = (prepared.rows_of(readable[rows]) for rows in (split.train, split.test))
         file = None if keep is None else keep / f"repeat-{repeat}-fold-{split.fold}.npy"
         if file is not None and file.is_file():
-            scores = np.asarray(np.load(file), np.float64)
+            try:
+                scores = np.asarray(np.load(file), np.float64)
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(
+                    f"{file}: damaged ({error}). Delete it: it is made again"
+                ) from error
         else:
             scores = judge(train, test, own)
             if file is not None:

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from semisonic.cli.parser import Session, Status, common_options, ending_option
-from semisonic.core.errors import SemisonicError, is_of_memory
-from semisonic.core.files import why_unwritable
+from semisonic.core.errors import SemisonicError, is_of_memory, memory_text
+from semisonic.core.files import why_refused
 from semisonic.core.options import nearest
 from semisonic.core.text import visible
 
@@ -209,16 +209,11 @@ def _told(error: Exception, session: Session) -> tuple[Status, str]:
     """The exit status for an error, and the message."""
     if isinstance(error, SemisonicError):
         return Status.WRONG_USE, str(error)
+    if is_of_memory(error):
+        return Status.WRONG_USE, memory_text(error)
     if isinstance(error, OSError) and error.strerror:
         # A full disk, a missing permission: nothing that a look into our code could mend.
-        where = f"{error.filename}: " if error.filename else ""
-        text = error.strerror if error.errno == errno.EACCES else why_unwritable(error)
-        return Status.WRONG_USE, f"{where}{text}"
-    if is_of_memory(error):
-        return Status.WRONG_USE, (
-            f"the memory of this machine is not enough ({error}). Close other programs, or choose "
-            "shorter clips, a smaller network or fewer workers"
-        )
+        return Status.WRONG_USE, why_refused(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = (
         f"this is a bug in Semisonic: {type(error).__name__}: {error} "

@@ -7,6 +7,13 @@ one message and exit status 2; any other exception is a bug and ends with status
 
 from __future__ import annotations
 
+import errno
+import re
+
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+"""What torch's allocators say, by system and device."""
+_WANTED = re.compile(r"tried to allocate ([\d.]+ (?:bytes|[KMGT]iB))", re.IGNORECASE)
+
 
 class SemisonicError(Exception):
     """Root of all errors that the package raises on purpose."""
@@ -41,8 +48,22 @@ class ModelError(SemisonicError):
 def is_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out; torch raises errors of its own."""
     if isinstance(error, RuntimeError):
-        return type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error)
+        text = str(error).lower()
+        return type(error).__name__ == "OutOfMemoryError" or any(x in text for x in _OUT_OF_MEMORY)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError)
+
+
+def memory_text(error: BaseException) -> str:
+    """What was too large, as far as an error of memory says it, and what to do."""
+    wanted = _WANTED.search(str(error))
+    found = f"{wanted[1]} were needed for one array" if wanted else str(error).partition("\n")[0]
+    reason = f" ({found})" if found else ""
+    return (
+        f"the memory of this machine is not enough{reason}. Close other programs, or choose "
+        "shorter clips, a smaller batch or network, or fewer workers"
+    )
 
 
 class TrainingError(SemisonicError):

@@ -14,10 +14,11 @@ import logging
 import math
 import os
 import re
+import stat
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename, error.filename2 = str(target), None
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk even removing nothing is an error
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -274,14 +276,37 @@ def read_json(
     return found
 
 
+_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
 def why_unwritable(error: OSError) -> str:
     """Why a file could not be written, and what to do, as the end of a message."""
-    reason = error.strerror or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    reason = f"cannot be written ({error.strerror or type(error).__name__})"
+    if error.errno in _FULL:
         return f"{reason}. Make room on the disk, and start again"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno in _UNWRITABLE:
         return f"{reason}. Choose a folder that can be written to"
     return reason
+
+
+def why_refused(error: OSError) -> str:
+    """What the system refused, and what to do, for an error of which nothing else is known."""
+    found = error.filename
+    path = os.fsdecode(found) if isinstance(found, str | bytes | os.PathLike) else ""
+    where = f"{path}: " if path else ""
+    if error.errno == errno.EACCES and not _is_writing(path):
+        return f"{where}cannot be read ({error.strerror}). Make it readable, or leave it out"
+    if error.errno in _UNWRITABLE | _FULL:
+        return f"{where or 'a file '}{why_unwritable(error)}"
+    return f"{where}{error.strerror or type(error).__name__}"
+
+
+def _is_writing(path: str) -> bool:
+    """Whether a permission that is missing for a path must be that to write."""
+    if os.path.lexists(path):
+        return os.access(path, os.R_OK) and not os.access(path, os.W_OK)
+    return os.access(os.path.dirname(path) or os.curdir, os.X_OK)
 
 
 def json_ready(value: Any) -> Any:
@@ -378,7 +403,14 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     -------
     str
         64 hex digits.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read, or is a pipe or a device, which may have no end.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -490,7 +522,11 @@ def locked(file: Path, *, wait: bool) -> Iterator[bool]:
     file.parent.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock
 
-    lock = _taken(FileLock(file, thread_local=False), -1 if wait else 0)
+    try:
+        lock = _taken(FileLock(file, thread_local=False), -1 if wait else 0)
+    except OSError as error:
+        error.filename = os.fspath(file.parent)  # nobody knows the file of a lock
+        raise
     try:
         yield lock is not None
     finally:

@@ -127,7 +127,7 @@ def clear_cache() -> int:
     Raises
     ------
     OptionError
-        When the folder contains files but is not a cache of Semisonic.
+        When the folder contains files but is not a cache of Semisonic, or cannot be emptied.
     """
     folder = user_cache()
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -141,5 +141,11 @@ def clear_cache() -> int:
     for part in folder.iterdir():
         if part.is_dir() and not part.is_symlink():
             freed += disk_size(part)
-            shutil.rmtree(part)
+            try:
+                shutil.rmtree(part)
+            except OSError as error:
+                raise OptionError(
+                    f"{part}: cannot be deleted ({error.strerror}). Make the folder writable, or "
+                    f"set the environment variable {VARIABLE} to another one"
+                ) from error
     return freed

@@ -1,8 +1,8 @@
 """A cache of arrays: a key table, a file of rows and a lock.
 
 Results that take long to compute (samples, features, embeddings, facts about files) are computed
-once and kept under a key, with the *version* of their source, such as the size and the time of
-change of a file. Rows are never moved or overwritten, so a process that has mapped them can read
+once and kept under a key, with the *version* of their source, such as the size and the times of a
+file. Rows are never moved or overwritten, so a process that has mapped them can read
 on; rows of changed files stay until the folder is deleted.
 """
 
@@ -57,8 +57,8 @@ Version = tuple[Any, ...]
 """The source of a value; values of other versions do not count."""
 Computed = tuple[NDArray[Any], Any]
 """The rows of a key, and what is known about them."""
-Stamp = tuple[int, int]
-"""A version of a file: size in bytes and time of change in ns."""
+Stamp = tuple[int, int, int]
+"""A version of a file: see :func:`semisonic.audio.remote.stamp_of`."""
 Fact = float | str
 
 
@@ -71,8 +71,8 @@ def clip_keys(clips: Clips) -> list[Key]:
 
 
 def file_stamps(clips: Clips) -> list[Stamp]:
-    """Size and time of change of each row's file; -1 if it does not exist."""
-    stamps = dict.fromkeys(clips.file.tolist(), (-1, -1))
+    """The version of each row's file; -1 if it does not exist."""
+    stamps = dict.fromkeys(clips.file.tolist(), (-1, -1, -1))
     for file in stamps:
         with suppress(OSError):
             stamps[file] = stamp_of(clips.root / file)

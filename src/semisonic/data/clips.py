@@ -391,7 +391,11 @@ def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
     """
     root = Path(os.path.commonpath([first.root.resolve(), second.root.resolve()]))
     tables = (first, second)
-    files = [(table.root / file).resolve() for table in tables for file in table.file.tolist()]
+    files = [
+        Path(os.path.realpath(table.root / file))
+        for table in tables
+        for file in table.file.tolist()
+    ]
     # Links are followed, so a file may lie elsewhere.
     names = [(f.relative_to(root) if f.is_relative_to(root) else f).as_posix() for f in files]
     columns: dict[str, Any] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -144,14 +145,17 @@ def content_names(files: set[Path]) -> dict[Path, str]:
     sizes: dict[int, list[Path]] = {}
     for file in sorted(files):
         with suppress(OSError):  # a missing file is like no other; reading it will report it
-            sizes.setdefault(os.path.getsize(file), []).append(file)
+            status = os.stat(file)
+            if stat.S_ISREG(status.st_mode):
+                sizes.setdefault(status.st_size, []).append(file)
     for size, same in sizes.items():
         for file in same if len(same) > 1 else ():
             with suppress(OSError):
                 by_sample.setdefault((size, _sample(file, size)), []).append(file)
     alike = [file for same in by_sample.values() if len(same) > 1 for file in same]
     for file in track(alike, "hash files that look alike", "file"):
-        names[file] = content_hash(file)
+        with suppress(OSError):
+            names[file] = content_hash(file)
     return names
 
 

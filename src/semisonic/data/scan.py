@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from scipy.fft import rfft
 from semisonic.audio.checks import LevelMeter, decibel, problems_of
 from semisonic.audio.find import OTHER_SUFFIXES, advice, find_audio
 from semisonic.audio.read import BLOCK, AudioInfo, AudioReader
+from semisonic.audio.remote import stamp_of
 from semisonic.audio.resample import LiveResampler
 from semisonic.audio.wave_texts import wave_texts
 from semisonic.core.errors import AudioError, DataError
@@ -28,7 +28,7 @@ from semisonic.core.files import digest, write_csv
 from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import bar
-from semisonic.data.cache import KeyTable
+from semisonic.data.cache import KeyTable, Stamp
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
@@ -294,7 +294,7 @@ def _measure_files(
     """Measures by file, reasons why others have none (they are tried again), and the new ones.
 
     Each is decoded once, in threads, and recorded when finished. The journal identifies a file by
-    its name, size and time of change, and by the options that the numbers depend on: a killed scan
+    its name, size and times, and by the options that the numbers depend on: a killed scan
     continues, and a later one decodes only new or changed files.
     """
     options = digest(VERSION, silence_db)
@@ -310,19 +310,21 @@ def _measure_files(
 
     measured: dict[str, Measures] = {}
     failures: dict[str, str] = {}
-    stamps: dict[str, tuple[int, int]] = {}
+    stamps: dict[str, Stamp] = {}
     with KeyTable(journal) as table:
         for file in files:
             try:
-                status = os.stat(root / file)
-            except OSError:
+                stamps[file] = stamp_of(root / file)
+            except FileNotFoundError:
                 failures[file] = "no such file"
                 continue
-            stamps[file] = status.st_size, status.st_mtime_ns
+            except OSError as error:
+                failures[file] = f"cannot be opened ({error.strerror})"
+                continue
             if (values := table.get((options, file), stamps[file])) is not None:
                 measured[file] = values
         rest = [file for file in stamps if file not in measured]
-        total = sum(size for size, _ in stamps.values())
+        total = sum(size for size, *_ in stamps.values())
         done = total - sum(stamps[file][0] for file in rest)
         with bar(total, "decode", "B", initial=done, scaled=True) as shown:
             for file, one in in_threads(work, rest, workers, stop=stop):

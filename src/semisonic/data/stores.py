@@ -3,7 +3,7 @@
 Samples are 16-bit integers, fractions of 32768 as in a WAV file. If a clip exceeds full scale, as
 decoded MP3 and float recordings may, it is divided by a *scale* that is stored with it, so nothing
 is clipped. Features are float16. A clip is identified by its file (relative to the table's root),
-its times, and the file's size and time of change: it is computed only if one of these is new.
+its times, and the file's size and times: it is computed only if one of these is new.
 Clips that were removed from the table stay in the folder, because another table may use them.
 """
 
@@ -114,8 +114,9 @@ class SampleStore:
         Row of each clip in the table given to :meth:`build`.
     scale : ndarray of float64, shape (n,)
         Factor for the integers of a clip, over 32768: 1 except for clips that exceed full scale.
-    stamps : list of (int, int)
-        Size (bytes) and time of change (ns) of each clip's file when it was decoded.
+    stamps : list of (int, int, int)
+        The version of each clip's file when it was decoded: see
+        :func:`semisonic.audio.remote.stamp_of`.
     n_decoded : int
         Number of clips decoded now.
     failures : tuple of (str, str)

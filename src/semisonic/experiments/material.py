@@ -33,6 +33,7 @@ from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.core.text import count_text
 from semisonic.data.batches import OnTheFlyFeatures
+from semisonic.data.cache import file_stamps
 from semisonic.data.clips import Clips, join
 from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
@@ -156,9 +157,7 @@ def _change(kind: str, clips: Clips, rate: int) -> Change:
 
 def _key(clips: Clips, row: int) -> str:
     """Of a clip's copies: its file and when that changed, what is cut of it, and its label."""
-    path = Path(clips.paths[row])
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    return digest(clips.ids[row], clips.labels[row], changed)
+    return digest(clips.ids[row], clips.labels[row], *file_stamps(clips[row]))
 
 
 def _numbered(kinds: Sequence[str]) -> list[str]:

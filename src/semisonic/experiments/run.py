@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from semisonic.audio.player import Player, clip_player
 from semisonic.classifier.config import AUTO, WITHOUT_DECODER, WITHOUT_POOL
 from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, vectors
+from semisonic.core.errors import DataError
 from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
@@ -250,8 +253,12 @@ def _pictures(done: Finished, job: Job) -> dict[str, NDArray[Any]]:
     file = done.experiment.jobs / job.name / PICTURES
     if not file.is_file():
         return {}
-    with np.load(file, allow_pickle=False) as stored:
-        return dict(stored)
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        advice = f"Delete the folder '{file.parent}': the job is done again"
+        raise DataError(f"{file}: damaged ({error}). {advice}") from error
 
 
 def _add_reconstructions(report: Report, done: Finished) -> None:

@@ -28,6 +28,7 @@ from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
 from semisonic.labeling.nearest import Hit, find_hits, nearest
 from semisonic.labeling.options import WINDOW
+from semisonic.labeling.vectors import check_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -279,8 +280,7 @@ class EmbeddingIndex:
                 f"vectors: found shape {found.shape} for {len(rows)} clips, expected one row per "
                 "clip"
             )
-        if not np.isfinite(found).all():
-            raise DataError("vectors: found numbers that are NaN or infinite")
+        check_finite(found, "vectors")
         lengths = clip_durations(rows)
         if np.isnan(lengths).any():
             file = rows.paths[int(np.isnan(lengths).argmax())]
@@ -496,7 +496,7 @@ def _mapped(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
         return np.zeros(shape, np.float32)
     try:
         found: NDArray[np.float32] = np.load(file, mmap_mode=_MAPPED)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file}: cannot be read: {error}") from error
     if found.shape != shape:
         raise DataError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
+from semisonic.core.text import first_few
 from semisonic.data.columns import find_file
 from semisonic.data.tables import normalise
 
@@ -80,7 +81,20 @@ def read_vectors(path: Path, files: Path) -> VectorTable:
         found = read(path, files)
     if found.vectors.ndim != 2 or not found.vectors.size:
         raise DataError(f"{path}: found the shape {found.vectors.shape}, expected (n, dim)")
+    check_finite(found.vectors, str(path))
     return found
+
+
+def check_finite(vectors: NDArray[np.float32], where: str) -> None:
+    """Raise DataError, which names the rows, if vectors have numbers that are NaN or infinite."""
+    rows = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
+    if rows:
+        shown = first_few(list(map(str, rows)))
+        raise DataError(
+            f"{where}: found numbers that are NaN or infinite in {len(rows)} of {len(vectors)} "
+            f"vectors (row {shown}, counted from 0), expected finite ones. Leave these rows "
+            "out, or make their vectors again"
+        )
 
 
 def _read_numpy(path: Path, table: Path) -> VectorTable:
@@ -94,7 +108,7 @@ def _read_numpy(path: Path, table: Path) -> VectorTable:
     try:
         vectors = np.asarray(np.load(path, allow_pickle=False), np.float32)
         frame = pd.read_csv(table)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} and {table}: cannot be read: {error}") from error
     return VectorTable(vectors, _placed(frame, table.parent, table), path.stem)
 

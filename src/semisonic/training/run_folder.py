@@ -11,6 +11,7 @@ same time.
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import json
 import logging
@@ -314,7 +315,12 @@ class RunFolder:
         path = self.folder / BAD_FILES
         if not path.exists():
             return []
-        return [(row["file"], row["reason"]) for row in read_csv(path)]
+        try:
+            return [(row["file"], row["reason"]) for row in read_csv(path)]
+        except (KeyError, csv.Error, OSError) as error:
+            raise DataError(
+                f"{path}: damaged ({error}), expected the columns file and reason. Delete it"
+            ) from error
 
     def _earlier(self) -> dict[str, Any] | None:
         """The record of the run to continue, or None for a new one."""

@@ -46,7 +46,7 @@ class AllowedFolders:
         found = [
             path.relative_to(folder).as_posix()
             for path in find_audio(folder, unreadable=unreadable)
-            if path.resolve().is_relative_to(root)
+            if Path(os.path.realpath(path)).is_relative_to(root)
         ]
         return found[:MOST_LISTED], len(found)
 
@@ -79,10 +79,7 @@ class AllowedFolders:
         if not plain or not parts or any(part.startswith(".") for part in parts):
             raise DataError(f"'{name}': not a recording of this folder")
         path = folder.joinpath(*parts)
-        try:
-            inside = path.resolve().is_relative_to(folder.resolve())
-        except OSError:
-            inside = False
+        inside = Path(os.path.realpath(path)).is_relative_to(folder.resolve())
         if not inside or path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
             raise DataError(f"'{name}': not a recording of this folder")
         return path
@@ -122,10 +119,7 @@ class AllowedFolders:
 
     def holds(self, path: Path) -> bool:
         """Whether a path is in an opened folder, after following links."""
-        try:
-            real = path.resolve()
-        except OSError:
-            return False
+        real = Path(os.path.realpath(path))
         return any(real.is_relative_to(folder.resolve()) for folder in self.folders)
 
     def require(self, path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.audio.find import OTHER_SUFFIXES
+from semisonic.audio.remote import stamp_of
 from semisonic.classifier.config import AUTO
 from semisonic.classifier.events import DEFAULT, thresholds_for
 from semisonic.classifier.model_file import open_model
@@ -197,16 +198,14 @@ class AppState:
     def open_in_folder(self, folder: int, name: str) -> OpenRecording:
         """Open a recording of an opened folder."""
         path = self.folders.recording(folder, name)
-        status = path.stat()
-        identity = digest("place", path.resolve(), status.st_size, status.st_mtime_ns)
+        identity = digest("place", path.resolve(), *stamp_of(path))
         return self.open(OpenRecording(name, path, identity, is_own=False))
 
     def open_recording(self, path: Path, name: str) -> OpenRecording:
         """Open a recording to label: it is shown, but neither listed nor analysed."""
         made: tuple[int, ...] = ()
         with contextlib.suppress(OSError):  # what is gone is told when it is checked
-            status = path.stat()
-            made = status.st_size, status.st_mtime_ns
+            made = stamp_of(path)
         identity = digest("label", path, *made)
         return self.open(OpenRecording(name, path, identity, is_own=False, is_listed=False))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import shutil
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -257,7 +258,11 @@ def list_recordings(
         if isinstance(info, str):
             failures.append((file, info))
             continue
-        identity = digest(url_of(path) or path.resolve(), *stamp_of(path))
+        try:
+            identity = digest(url_of(path) or os.path.realpath(path), *stamp_of(path))
+        except OSError as error:  # it was there when its header was read
+            failures.append((file, f"cannot be opened ({error.strerror})"))
+            continue
         recordings.append(RecordingFile(clips.root, file, identity, info.duration, info.damage))
     return recordings, tuple(failures)
 

@@ -53,7 +53,7 @@ class RecordingFile(NamedTuple):
     file : str
         Relative to ``root``, as the user named it.
     identity : str
-        Changes if path, size or modification time of the file changes.
+        Changes if the file, or its path, does.
     duration : float
         Seconds that can be read.
     damage : str

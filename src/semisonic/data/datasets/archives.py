@@ -1,7 +1,9 @@
 """Unpack an untrusted archive without writing outside its folder.
 
-Names that lead out of the folder, links and devices, duplicate names, and archives that would fill
-the disk are errors. Files of macOS (``__MACOSX``, ``._name``, ``.DS_Store``) are ignored.
+An archive is read twice: everything in it is checked before anything is written. Names that lead
+out of the folder, links and devices, duplicate names, and archives that would fill the disk or
+unpack to much more than sounds can are errors. Files of macOS (``__MACOSX``, ``._name``,
+``.DS_Store``) are ignored.
 """
 
 from __future__ import annotations
@@ -14,15 +16,26 @@ import shutil
 import stat
 import struct
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from semisonic.core.errors import DataError
 from semisonic.core.progress import bar
+from semisonic.core.text import bytes_text
 
+MOST_TIMES = 20
+"""How many times as large as the archive its files may be; sounds pack to a half at best, and
+archives that are made to fill a disk to a thousandth."""
+ALWAYS_ALLOWED = 100_000_000
+"""Bytes that the files of any archive may have, however small it is."""
+MOST_FILES = 1_000_000
+_LONGEST_NAME = 255  # bytes of one part of a path, on all usual file systems
+_MOST_BETWEEN = 2 << 20  # bytes between two files of a tar, and after the last
 _CHUNK = 1 << 20
 _BROKEN = (
     zipfile.BadZipFile,
@@ -33,9 +46,21 @@ _BROKEN = (
     EOFError,
     RuntimeError,
     NotImplementedError,
+    ValueError,
 )
-_Member = tuple[str, bool, Callable[[], IO[bytes] | None]]
-"""A file in an archive: its name, whether it is a plain file, and a function that opens it."""
+
+
+class _Member(NamedTuple):
+    """A file in an archive: what is written of it there, and a function that opens it."""
+
+    name: str
+    size: int
+    is_plain: bool
+    open: Callable[[], IO[bytes] | None]
+
+    def parts(self) -> list[str]:
+        """The parts of its name."""
+        return [part for part in self.name.replace("\\", "/").split("/") if part not in ("", ".")]
 
 
 class _JoinedPieces(io.RawIOBase):
@@ -115,10 +140,13 @@ def unpack(files: Sequence[Path], folder: Path) -> int:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
+        _check(files, temporary)
         n_files = _write_all(files, temporary)
         inner = temporary / folder.name
         whole = [path.name for path in temporary.iterdir()] == [folder.name] and inner.is_dir()
         (inner if whole else temporary).rename(folder)
+    except DataError:
+        raise
     except _BROKEN as error:
         raise DataError(
             f"{files[-1]}: damaged ({error}); delete it and download it again"
@@ -128,55 +156,139 @@ def unpack(files: Sequence[Path], folder: Path) -> int:
     return n_files
 
 
-def _write_all(files: Sequence[Path], root: Path) -> int:
+def _is_of_macos(parts: Sequence[str]) -> bool:
+    return parts[0] == "__MACOSX" or parts[-1].startswith("._") or parts[-1] == ".DS_Store"
+
+
+def _refused(archive: Path, reason: str) -> DataError:
+    return DataError(f"{archive}: not unpacked, and nothing is written, as {reason}")
+
+
+def _check_number(number: int, archive: Path) -> None:
+    if number > MOST_FILES:
+        raise _refused(archive, f"it has more than {MOST_FILES:,} files and folders")
+
+
+def _check(files: Sequence[Path], root: Path) -> None:
+    """Raise DataError if a file of an archive must not, or cannot, be written."""
     archive = files[-1]
-    seen: set[str] = set()
-    with bar(None, f"unpack {archive.name}", "file") as shown:
-        for name, is_plain, opened in _members(files, root):
-            parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    most = max(ALWAYS_ALLOWED, MOST_TIMES * sum(file.stat().st_size for file in files))
+    free = shutil.disk_usage(root).free
+    plain: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    total = 0
+    with bar(None, f"check {archive.name}", "file") as shown:
+        for member in _members(files):
+            name, parts = member.name, member.parts()
             if not parts or ".." in parts or re.search(r"^[\\/]|[\x00-\x1f:]", name):
-                raise DataError(
-                    f"{archive}: not unpacked, as the name {name!r} leads out of its folder"
+                raise _refused(archive, f"the name {name!r} leads out of its folder")
+            if not member.is_plain:
+                raise _refused(archive, f"{name} is a link or a device")
+            if max(len(part.encode("utf-8", "surrogateescape")) for part in parts) > _LONGEST_NAME:
+                raise _refused(
+                    archive, f"a name is longer than {_LONGEST_NAME} bytes: {name[:60]}..."
                 )
-            if not is_plain:
-                raise DataError(f"{archive}: not unpacked, as {name} is a link or a device")
-            if parts[0] == "__MACOSX" or parts[-1].startswith("._") or parts[-1] == ".DS_Store":
+            if member.size < 0:
+                raise tarfile.ReadError(f"{name} has {member.size} bytes")
+            total += member.size
+            if total > free:
+                raise DataError(
+                    f"{archive}: needs {bytes_text(total)} unpacked or more, but {root.parent} has "
+                    f"{bytes_text(free)} free; free space, or choose another folder"
+                )
+            if total > most:
+                raise _refused(
+                    archive,
+                    f"its files have {bytes_text(total)} or more, expected at most "
+                    f"{bytes_text(most)} ({MOST_TIMES} times the archive)",
+                )
+            if _is_of_macos(parts):
                 continue
-            if (plain := "/".join(parts).casefold()) in seen:
-                raise DataError(f"{archive}: not unpacked, as it contains {name} twice")
-            seen.add(plain)
+            # Windows and macOS see no difference in letter case, macOS none in how accents are made
+            keys = [unicodedata.normalize("NFC", part).casefold() for part in parts]
+            key = "/".join(keys)
+            if key in plain or key in folders:
+                other = plain.get(key) or folders[key]
+                raise _refused(archive, f"it contains {name} twice (or as a folder): {other}")
+            plain[key] = name
+            for i in range(1, len(keys)):
+                if (above := "/".join(keys[:i])) in plain:
+                    raise _refused(archive, f"{plain[above]} is a file, and the folder of {name}")
+                folders[above] = name
+            shown.update()
+    if not plain:
+        raise DataError(f"{archive}: empty")
+
+
+def _write_all(files: Sequence[Path], root: Path) -> int:
+    """Write the files of an archive that was checked; their number."""
+    n_files = 0
+    with bar(None, f"unpack {files[-1].name}", "file") as shown:
+        for member in _members(files):
+            parts = member.parts()
+            if _is_of_macos(parts):
+                continue
             target = root.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with opened() or io.BytesIO() as source, target.open("xb") as stream:
+            with member.open() or io.BytesIO() as source, target.open("xb") as stream:
                 shutil.copyfileobj(source, stream, _CHUNK)
+            n_files += 1
             shown.update()
-    if not seen:
-        raise DataError(f"{archive}: empty")
-    return len(seen)
+    return n_files
 
 
-def _members(files: Sequence[Path], root: Path) -> Iterator[_Member]:
+class _Limited(io.RawIOBase):
+    """A stream that ends with an error where a tar should have come to an end."""
+
+    def __init__(self, source: gzip.GzipFile) -> None:
+        self._source, self._at = source, 0
+        self.end = _MOST_BETWEEN
+        """Bytes that may be read from the start on."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._source.read(len(buffer))
+        self._at += len(data)
+        if self._at > self.end:
+            raise tarfile.ReadError(
+                f"more than {bytes_text(_MOST_BETWEEN)} follow a file and belong to none"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _members(files: Sequence[Path]) -> Iterator[_Member]:
     """The files of an archive in its order; a tar is read once, as a stream."""
     if len(files) == 1 and files[0].suffix != ".zip":
-        with gzip.open(files[0]) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-            for member in tar:
-                if not member.isdir():
-                    _check_space(files[0], member.size, root)
-                    yield member.name, member.isreg(), lambda m=member: tar.extractfile(m)  # type: ignore[misc]
-            while plain.read(_CHUNK):  # to the end, where the checksum stands
-                pass
+        with gzip.open(files[0]) as unzipped:
+            plain = _Limited(unzipped)
+            with tarfile.open(fileobj=plain, mode="r|") as tar:
+                for number, member in enumerate(tar):
+                    _check_number(number, files[0])
+                    plain.end = member.offset_data + member.size + _MOST_BETWEEN
+                    if not member.isdir():
+                        yield _Member(
+                            member.name,
+                            member.size,
+                            member.isreg(),
+                            partial(tar.extractfile, member),
+                        )
+                while plain.read(_CHUNK):  # to the end, where the checksum stands
+                    pass
         return
     joined = _JoinedPieces(files) if len(files) > 1 else None
     source = files[0] if joined is None else io.BufferedReader(joined, _CHUNK)
     with zipfile.ZipFile(source) as archive:
         infos = archive.infolist()
+        _check_number(len(infos), files[-1])
         if joined is not None:
             _place(infos, joined.begins, archive.start_dir)
-        _check_space(files[-1], sum(info.file_size for info in infos), root)
         for info in infos:
             if not info.is_dir():
                 is_plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-                yield info.filename, is_plain, lambda i=info: archive.open(i)  # type: ignore[misc]
+                yield _Member(info.filename, info.file_size, is_plain, partial(archive.open, info))
 
 
 def _place(infos: list[zipfile.ZipInfo], begins: Sequence[int], directory: int) -> None:
@@ -188,12 +300,3 @@ def _place(infos: list[zipfile.ZipInfo], begins: Sequence[int], directory: int) 
         info.header_offset += begins[info.volume] - begin
         if hasattr(info, "_end_offset"):  # newer Pythons look for entries that overlap
             info._end_offset = None
-
-
-def _check_space(archive: Path, size: int, root: Path) -> None:
-    free = shutil.disk_usage(root).free
-    if size > free:
-        raise DataError(
-            f"{archive}: needs {size / 1e9:.3g} GB unpacked, but {root.parent} has "
-            f"{free / 1e9:.3g} GB free; free space, or choose another folder"
-        )

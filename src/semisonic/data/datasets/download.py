@@ -10,7 +10,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,17 @@ JOURNAL = "downloads.json"
 """File in the user's folder that lists downloads, sources and hashes."""
 TIMEOUT = 60.0
 """Seconds without an answer after which a connection ends."""
+SLOWEST, SLOW_TIME = 1000, 60.0
+"""A download ends that is slower than so many bytes a second, over so many seconds."""
+MOST_TIMES = 2
+"""How many times as large as its set says a download of unknown size may be."""
 ATTEMPTS = 5
 """Consecutive failures without progress after which a download ends."""
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt; doubled after each."""
 _UNPACKED = 1.5  # how much larger than its archives a set is taken to be
 _CHUNK = 1 << 20
+_MOST_LISTED = 10_000_000  # bytes of a record
 _HASHES = {"md5": "MD5", "sha256": "SHA-256"}
 _TRANSIENT = frozenset({408, 416, 429})
 _NETWORK_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
@@ -165,7 +170,10 @@ def fetch(
         )
     folders = {}
     for archive in plan.archives:
-        paths = [download(file, plan.folder / file.name, pause=pause) for file in archive.files]
+        most = round(MOST_TIMES * plan.remote.about_gb * 1e9)
+        paths = [
+            download(file, plan.folder / file.name, most, pause=pause) for file in archive.files
+        ]
         folders[archive.folder] = unpack(paths, plan.folder / archive.folder)
         entry = {
             "set": plan.remote.name,
@@ -194,10 +202,13 @@ def _record(remote: RemoteSet) -> dict[str, Any]:
     """The files of a record by their names."""
     try:
         with _open(remote.record) as answer:
-            return {str(file["key"]): file for file in parse_json(answer.read())["files"]}
+            text = b"".join(_body(answer, remote.record, _MOST_LISTED))
+        return {str(file["key"]): file for file in parse_json(text)["files"]}
     except _NETWORK_ERRORS as error:
         why = f"{_why(error)}. It lists sizes and hashes; try again later"
         raise DataError(f"{remote.record}: {why}") from error
+    except DataError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         why = f"not a record with a list of files ({error!r})"
         raise DataError(f"{remote.record}: {why}") from error
@@ -220,7 +231,9 @@ def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> R
     return replace(file, checksum=checksum, size=size)
 
 
-def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> Path:
+def download(
+    file: RemoteFile, target: Path, most: int | None = None, *, pause: float = FIRST_PAUSE
+) -> Path:
     """Download a file, continuing an earlier download.
 
     Until it is complete and checked, the file is called ``target`` with ``.part`` appended. A file
@@ -231,6 +244,8 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
     ----------
     file : RemoteFile
     target : Path
+    most : int, optional
+        Bytes after which a file of unknown size is refused.
     pause : float
         Seconds before the first new attempt after a failure.
 
@@ -242,7 +257,8 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
     Raises
     ------
     DataError
-        When the server fails, or the file differs from the expected one.
+        When the server fails or hardly sends anything, or the file is larger than expected or
+        differs from the expected one.
     """
     part = _part_of(target)
     kind, _, expected = file.checksum.partition(":")
@@ -253,10 +269,13 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
         while file.size is None or _length(part) < file.size:
             before = _length(part)
             try:
-                _fetch(file, part, shown)
+                _fetch(file, part, shown, most if file.size is None else file.size)
                 break
+            except _TooLargeError:
+                part.unlink(missing_ok=True)
+                raise
             except _NETWORK_ERRORS as error:
-                failures = 1 if _length(part) > before else failures + 1
+                failures = 1 if _length(part) >= before + SLOWEST else failures + 1
                 code = error.code if isinstance(error, urllib.error.HTTPError) else 0
                 if failures >= ATTEMPTS or (400 <= code < 500 and code not in _TRANSIENT):
                     kept = (
@@ -285,7 +304,45 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
     return target
 
 
-def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
+class _TooLargeError(DataError):
+    """A server sends more than was expected."""
+
+
+def _body(answer: Any, url: str, most: int | None, have: int = 0) -> Iterator[bytes]:
+    """What a server sends, to its end.
+
+    Parameters
+    ----------
+    answer : HTTP response
+    url : str
+        For messages.
+    most : int or None
+        Bytes that are expected at most, with those before.
+    have : int
+        Bytes of the file that came before.
+    """
+    expected = f"expected at most {most or 0:,} bytes; is it another file?"
+    declared = answer.headers.get("Content-Length") or ""
+    if most is not None and declared.isdecimal() and have + int(declared) > most:
+        n = have + int(declared)
+        raise _TooLargeError(f"{url}: the server announces {n:,} bytes, {expected}")
+    began, n = time.monotonic(), 0
+    while data := answer.read1(_CHUNK):  # what has come; 'read' would wait for all of it
+        n, have = n + len(data), have + len(data)
+        if most is not None and have > most:
+            raise _TooLargeError(f"{url}: the server sends more and more, {expected}")
+        yield data
+        passed = time.monotonic() - began
+        if passed > SLOW_TIME:
+            if n < SLOWEST * passed:
+                raise DataError(
+                    f"{url}: the server sent {n} bytes in {passed:.0f} s, expected "
+                    f"{SLOWEST} a second or more. Try again later, or download it manually"
+                )
+            began, n = time.monotonic(), 0
+
+
+def _fetch(file: RemoteFile, part: Path, shown: Any, most: int | None) -> None:
     """One request for the rest of the file, or for all of it if the server does not send parts."""
     have = _length(part) if _can_resume(file, part) else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
@@ -303,9 +360,9 @@ def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
         shown.n = have
         shown.refresh()
         length = answer.headers.get("Content-Length")
-        end = have + int(length) if length else file.size
+        end = have + int(length) if (length or "").isdecimal() else file.size
         with part.open("ab" if have else "wb") as stream:
-            while data := answer.read(_CHUNK):
+            for data in _body(answer, file.url, most, have):
                 stream.write(data)
                 shown.update(len(data))
     if end is not None and _length(part) < end:
