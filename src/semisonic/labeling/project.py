@@ -35,7 +35,7 @@ from semisonic.core.files import read_json, write_json
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
 from semisonic.data.datasets.load import Failures, name_from
-from semisonic.data.label_log import label_fault, spelling
+from semisonic.data.label_log import RENAMED, label_fault, present_names, spelling
 from semisonic.labeling.answers import match
 from semisonic.labeling.clusters import find_clusters, nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
@@ -295,7 +295,9 @@ class Project:
         answers = self.log.standing()
         known = {label for one in answers for label in one.labels}
         if name not in known:
-            raise DataError(f"found no answer with the label '{name}'; {nearest(name, known)}")
+            later = present_names([name], self.log.renames())[0]
+            why = f"it was renamed '{later}'" if later != name else nearest(name, known)
+            raise DataError(f"found no answer with the label '{name}'; {why}")
         if reason := label_fault(to):
             raise DataError(f"'{name}' cannot be renamed: {reason}")
         same = sorted(one for one in known - {name} if spelling(one) == spelling(to))
@@ -304,12 +306,16 @@ class Project:
                 f"there is already a class '{same[0]}'; merge '{name}' with it, or choose "
                 "another name"
             )
+        if merge and to not in known:
+            later = present_names([to], self.log.renames())[0]
+            why = f"it was renamed '{later}'" if later != to else nearest(to, known)
+            raise DataError(f"'{name}' cannot be merged with '{to}': there is no such class; {why}")
         changes = [
             (one, {"labels": tuple(dict.fromkeys(to if n == name else n for n in one.labels))})
             for one in answers
             if name in one.labels
         ]
-        self.log.change(changes, annotator=annotator, more=more)
+        self.log.change(changes, annotator=annotator, more={**(more or {}), RENAMED: [name, to]})
         looks = dict(self.class_looks)
         look = looks.pop(name, {})
         self._set_looks({to: look, **looks})

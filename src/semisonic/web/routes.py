@@ -28,16 +28,16 @@ from semisonic.labeling.queue import RANDOM, Suggestion
 from semisonic.web.analysis import RULES, Analysis, event_options, score_table
 from semisonic.web.downloads import download_labels
 from semisonic.web.finding import finding_routes
-from semisonic.web.labelling import (
+from semisonic.web.label_requests import (
     Annotator,
     AnswerRequest,
     ChangeRequest,
-    LabelingSession,
     LookRequest,
     Name,
     RenameRequest,
     SegmentRequest,
 )
+from semisonic.web.labelling import LabelingSession
 from semisonic.web.recordings import (
     FINEST,
     MOST_LISTED,
@@ -490,6 +490,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {
             **at.project.describe(),
             "classes": at.classes(),
+            "names_of": at.names_of(),
             "looks": at.project.class_looks,
             "learning": at.learning.facts(),
             "improving": None if app_state.improving is None else app_state.improving.facts(),
@@ -516,9 +517,10 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.post("/answers/batch")
     def post_answers(answers: Annotated[list[AnswerRequest], _AT_ONCE]) -> dict[str, Any]:
-        session().answer_all(answers)
+        entries = session().answer_all(answers)
         n = len(session().project.log.current())
-        return {"answers": n, "classes": session().classes()}
+        labels = [one.labels for one in entries]
+        return {"answers": n, "classes": session().classes(), "labels": labels}
 
     @router.get("/groups")
     def get_groups() -> dict[str, Any]:
@@ -526,6 +528,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "groups": session().groups(),
             "noise": session().noise_like(),
             "classes": session().classes(),
+            "names_of": session().names_of(),
         }
 
     @router.post("/groups/split")
@@ -566,7 +569,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/classes")
     def get_classes() -> dict[str, Any]:
-        return {"classes": session().looks()}
+        return {"classes": session().looks(), "names_of": session().names_of()}
 
     @router.post("/classes")
     def set_class_look(said: LookRequest) -> dict[str, Any]:

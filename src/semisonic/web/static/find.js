@@ -1,11 +1,11 @@
 // Find: the model over a whole folder, what it found as a list to hear and correct, and downloads.
 
 import { annotator } from "./annotator.js";
-import { address, get, post } from "./api.js";
+import { address, get, post, takeNames } from "./api.js";
 import { about, clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
 import { giveFocus, isEnter, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
-import { NOTHING, answerOf, chooseLabel, spoken, suggestions } from "./naming.js";
+import { NOTHING, answerOf, chooseLabel, namesOfModel, spoken, stored, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
 const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
@@ -62,7 +62,9 @@ class Find {
     }
     if (this.appState.has_project) {
       try {
-        this.names = (await get("label/classes")).classes.map(({ name }) => name);
+        const found = await get("label/classes");
+        takeNames(found);
+        this.names = found.classes.map(({ name }) => name);
         this.known.replaceWith(this.known = suggestions(this.names));
       } catch (error) { say(error.message); }
     }
@@ -156,9 +158,10 @@ class Find {
     item.answer = async (labels, presence = "positive") => {
       const { file, start_time, end_time } = row;
       try {
-        await post("label/answers", { file, start_time, end_time, labels, presence, annotator: annotator(), source: "found", guess: row.label, guess_score: row.score ?? 0 });
-        told({ labels, presence });
-        for (const label of labels) if (!this.names.includes(label)) { this.names.push(label); this.known.append(h("option", { value: label })); }
+        const { entry } = await post("label/answers", { file, start_time, end_time, labels, presence, annotator: annotator(), source: "found", guess: row.label, guess_score: row.score ?? 0, ...namesOfModel(labels, [[row.label]]) });
+        told({ labels: entry.labels, presence });
+        if (entry.labels.join() !== labels.join()) say(stored(labels, entry.labels));
+        for (const label of entry.labels) if (!this.names.includes(label)) { this.names.push(label); this.known.append(h("option", { value: label })); }
       } catch (error) { say(error.message); }
     };
     item.right = () => { const { labels, presence } = answerOf([row.label]); return row.label && item.answer(labels, presence); };

@@ -1,11 +1,11 @@
 // Naming groups that sound alike by listening to a few of each; then the first model.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, isAbout, onAnswers, post } from "./api.js";
+import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { giveFocus, isEnter, isWriting, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
-import { chooseLabel } from "./naming.js";
+import { chooseLabel, stored } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
 const KEYS = 9, POLL = 400, NOISE = -1;
@@ -29,9 +29,8 @@ class Naming {
       h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label one by one")), this.known, this.place, this.end);
   }
 
-  begin({ groups, noise, classes }) {
-    this.groups = withNoise(groups, noise);
-    this.classes = classes;
+  begin(found) {
+    this.take(found);
     const endKeys = onKeys((event) => this.key(event));
     this.show(this.open()[0] ?? -1);
     onAnswers((answers) => {
@@ -40,6 +39,11 @@ class Naming {
     });
     this.watch();
     return () => { this.stopped = true; clearTimeout(this.timer); endKeys(); this.clear(); };
+  }
+
+  take({ groups, noise, classes, names_of }) {
+    Object.assign(this, { groups: withNoise(groups, noise), classes });
+    takeNames({ names_of });
   }
 
   // Whether an answer to this group has been begun.
@@ -175,8 +179,9 @@ class Naming {
     this.skipped = null;
     this.body.inert = true;
     try {
-      await post("label/answers/batch", { answers });
-      say(text);
+      const { labels } = await post("label/answers/batch", { answers }), names = (lists) => [...new Set(lists.flat())];
+      const given = names(answers.map((one) => one.labels)), kept = names(labels);
+      say(given.every((name) => kept.includes(name)) ? text : stored(given, kept));
       await this.refresh(this.number + 1);
     } catch (error) { say(`Not saved: ${error.message}`); this.body.inert = false; }
     this.saving = false;
@@ -199,9 +204,9 @@ class Naming {
 
   // Shows the first open group from a place on, then from the beginning.
   async refresh(from) {
-    const { groups, noise, classes } = await get("label/groups");
+    const found = await get("label/groups");
     if (this.stopped) return;
-    Object.assign(this, { groups: withNoise(groups, noise), classes });
+    this.take(found);
     this.show(this.nextOpen(from));
   }
 

@@ -1,7 +1,7 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, isAbout, onAnswers, post } from "./api.js";
+import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
@@ -11,7 +11,7 @@ import { groupsPage } from "./groups.js";
 import { helpAbout } from "./help.js";
 import { giveFocus, isWriting, onKeys } from "./keys.js";
 import { answersPage, inWords } from "./labels.js";
-import { answerOf, spoken } from "./naming.js";
+import { answerOf, namesOfModel, spoken, stored } from "./naming.js";
 import { classColour } from "./palette.js";
 import { Viewer } from "./viewer.js";
 
@@ -82,6 +82,7 @@ class Labelling {
       this.count.textContent = `${state.answers} of ${state.segments} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
       this.panel.setClasses(state.classes, state.looks);
+      takeNames(state);
       this.colours = new Map(state.classes.map((name, i) => [name, state.looks[name]?.colour || classColour(i)]));
       this.showEvents();
       this.panel.setSeveral(state.several_labels);
@@ -203,8 +204,8 @@ class Labelling {
     this.panel.wait(true);
     viewer?.player.pause();
     try {
-      const { entry } = await post("label/answers", { file: item.file, start_time, end_time, fmin_hz, fmax_hz, labels, presence, note, annotator: this.who, source: item.source, guess, guess_score, asked: [item.start_time, item.end_time] });
-      const said = presence === "positive" ? labels.join(", ") : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure";
+      const { entry } = await post("label/answers", { file: item.file, start_time, end_time, fmin_hz, fmax_hz, labels, presence, note, annotator: this.who, source: item.source, guess, guess_score, asked: [item.start_time, item.end_time], ...namesOfModel(labels, item.predictions) });
+      const said = presence === "positive" ? stored(labels, entry.labels) : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure";
       this.state();
       if (isWhole) {
         say(item.hides_guess && entry.more.guess ? `${said}. The model predicted ${spoken([entry.more.guess])}, ${percent(entry.more.guess_score)}` : said);
@@ -252,8 +253,8 @@ class Labelling {
     this.panel.wait(true);
     this.viewer?.player.pause();
     try {
-      await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
-      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
+      const { entry } = await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
+      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${stored(labels, entry.labels) || (presence === "negative" ? "none of them" : "unsure")}`);
       this.state();
       if (!this.issues.drop(this.issue)) await this.next();
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }

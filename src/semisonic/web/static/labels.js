@@ -2,7 +2,7 @@
 
 import { annotator, nameField } from "./annotator.js";
 import { COMMANDS } from "./answers.js";
-import { get, post, send } from "./api.js";
+import { get, post, send, takeNames } from "./api.js";
 import { clock, dot, fill, h, readable, say, waited } from "./dom.js";
 import { giveFocus, isEnter } from "./keys.js";
 import { NONE, chooseLabel, suggestions } from "./naming.js";
@@ -76,8 +76,9 @@ class Answers {
   isEditing() { return Boolean(this.list.querySelector(".edit") || this.place.querySelector(".renaming")); }
 
   async load(redraws = true) {
-    const { rows, classes } = await get("label/answers");
+    const { rows, classes, names_of } = await get("label/answers");
     this.rows = rows;
+    takeNames({ names_of });
     this.looks = classes.map((look, i) => ({ ...look, shown: look.colour || classColour(i) }));
     this.names = classes.map(({ name }) => name);
     this.known.replaceWith(this.known = suggestions(this.names));
