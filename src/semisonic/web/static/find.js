@@ -13,6 +13,9 @@ const STEPS = { events: "Finding events", predictions: "Predicting the class of 
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 const SAVES = { csv: "Events, CSV", raven: "Events, Raven", audacity: "Events, Audacity", predictions: "One row per recording, CSV" };
 
+// Numbers of events by class, with the best score of each.
+const eventsInWords = (events) => (events.length ? `${count(events.reduce((sum, [, n]) => sum + n, 0), "event")}: ${events.map(([label, n, best]) => `${n} ${spoken([label])} (best ${percent(best)})`).join(", ")}` : "no events");
+
 export async function findPage(main) {
   const appState = await get("state");
   const page = new Find(main, appState);
@@ -185,6 +188,7 @@ class Find {
     };
     item.append(place, h("div", { class: "row" }, h("b", {}, heard), row.score === null ? null : h("span", { class: "num soft" }, percent(row.score)), said),
       h("div", { class: "soft small" }, this.kind === "events" ? name : `${readable(row.file)}, ${clock(row.end_time - row.start_time, 1)} long`));
+    if (row.events) item.append(h("div", { class: "small" }, eventsInWords(row.events)));
     if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, "Wrong"), field), ask);
     this.seen.observe(item);
     return item;
