@@ -268,6 +268,25 @@ def test_a_box_in_time_and_frequency_is_an_answer(page, answered) -> None:
     assert "expected 0 <= lowest < highest" in refused(page, "answers", **wrong)
 
 
+def test_with_many_classes_the_most_used_ones_have_keys(project) -> None:
+    made = Project.open(project)
+    for number, label in enumerate([*"abcdefghijkl", *"jkljkl"]):
+        file = ("hum", "hiss", "sweep")[number % 3]
+        made.log.append(f"{file}-{number // 3}.wav", 0.0, 0.5, label, annotator="ann")
+    for page in browsing(app_of(project=project, runs=project.parent)):
+        keys = page.get("/api/label").json()["keys"]
+        assert dict(zip([*"abcdefjkl"], "123456789", strict=True)) == keys
+        done(page, "classes", name="b", key="q")  # its digit is for the next class
+        now = page.get("/api/label/groups").json()["keys"]
+        assert now == {**keys, "b": "q", "g": "2"}
+        given(page, "hum-7", "h")
+        given(page, "hiss-7", "h")  # more used now, but keys stay while people label
+        assert page.get("/api/label").json()["keys"] == now
+    for page in browsing(app_of(project=project, runs=project.parent)):
+        again = page.get("/api/label/classes").json()["keys"]
+        assert set(again) == {*"abcdehjkl", "f"}
+
+
 def given(page: Any, file: str, label: str, who: str = "bob", **more: Any) -> Any:
     place = {"file": f"{file}.wav", "start_time": 0.0, "end_time": 0.5}
     return done(

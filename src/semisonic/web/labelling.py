@@ -45,6 +45,8 @@ _BATCH = 20
 _CLOSE = 1e-3
 TYPICAL_SHOWN = 4
 """Number of sounds of a group to listen to."""
+DIGITS = "123456789"
+"""Keys of classes that have none of their own."""
 REVIEW = "review"
 """In an entry: what became of an answer that looked wrong, "kept" or "changed"."""
 BATCH = "batch"
@@ -77,6 +79,7 @@ class LabelingSession:
         self._strategy = MIX
         self._held: dict[SegmentKey, tuple[str, float]] = {}
         self._skipped: dict[str, dict[SegmentKey, None]] = {}
+        self._digits: dict[str, str] = {}
 
     # What is asked.
 
@@ -369,10 +372,31 @@ class LabelingSession:
             self.project.split_cluster(number)
 
     def classes(self) -> list[str]:
-        """Classes in the order in which they were first named, so that keys keep their meaning."""
+        """Classes in the order in which they were first named, so that colours stay."""
         heard = [one for one in self.project.log.standing() if one.presence == POSITIVE]
         heard.sort(key=_since)
         return list(dict.fromkeys(label for one in heard for label in one.labels))
+
+    def class_keys(self) -> dict[str, str]:
+        """The key of each class that has one: its own, or a digit.
+
+        Digits go to the most used classes when the project is opened, and to new ones while there
+        are any left. They stay afterwards, so that a key means the same while people label.
+        """
+        names, looks = self.classes(), self.project.class_looks
+        own = {name: key for name in names if (key := looks.get(name, {}).get("key"))}
+        with self._lock:
+            kept = {
+                name: key
+                for name, key in self._digits.items()
+                if name in names and name not in own and key not in own.values()
+            }
+            free = [key for key in DIGITS if key not in {*kept.values(), *own.values()}]
+            rest = [name for name in names if name not in kept and name not in own]
+            n = Counter(label for one in self.project.log.standing() for label in one.labels)
+            chosen = sorted(rest, key=lambda name: -n[name])[: len(free)]
+            self._digits = {**kept, **dict(zip(sorted(chosen, key=rest.index), free, strict=False))}
+            return {**self._digits, **own}
 
     def looks(self) -> list[dict[str, Any]]:
         """Name, answers, colour and key of each class, in the order of :meth:`classes`."""

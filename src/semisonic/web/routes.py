@@ -492,6 +492,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "classes": at.classes(),
             "names_of": at.names_of(),
             "looks": at.project.class_looks,
+            "keys": at.class_keys(),
             "learning": at.learning.facts(),
             "improving": None if app_state.improving is None else app_state.improving.facts(),
             "can_improve": not why_not(at.project),
@@ -528,6 +529,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "groups": session().groups(),
             "noise": session().noise_like(),
             "classes": session().classes(),
+            "keys": session().class_keys(),
             "names_of": session().names_of(),
         }
 
@@ -569,7 +571,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/classes")
     def get_classes() -> dict[str, Any]:
-        return {"classes": session().looks(), "names_of": session().names_of()}
+        at = session()
+        return {"classes": at.looks(), "keys": at.class_keys(), "names_of": at.names_of()}
 
     @router.post("/classes")
     def set_class_look(said: LookRequest) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import { annotator, nameField } from "./annotator.js";
 import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
+import { folded, foldedButtons, keysOf, use } from "./classes.js";
 import { fill, h, say } from "./dom.js";
 import { giveFocus, isEnter, isWriting, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
 import { chooseLabel, stored } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
-const KEYS = 9, POLL = 400, NOISE = -1;
+const POLL = 400, NOISE = -1;
 
 export async function groupsPage(main) {
   main.replaceChildren(h("h1", {}, "Groups that sound alike"));
@@ -20,6 +21,7 @@ class Naming {
     this.thumbs = [];
     this.who = nameField();
     this.passed = new Set();  // numbers of groups that were skipped
+    this.unfolded = false;
     this.skipped = null;  // the place of the last one, until something else is done
     this.count = h("span", { class: "soft small num", role: "status" });
     this.known = h("datalist", { id: "labels" });
@@ -41,8 +43,9 @@ class Naming {
     return () => { this.stopped = true; clearTimeout(this.timer); endKeys(); this.clear(); };
   }
 
-  take({ groups, noise, classes, names_of }) {
-    Object.assign(this, { groups: withNoise(groups, noise), classes });
+  take({ groups, noise, classes, keys, names_of }) {
+    Object.assign(this, { groups: withNoise(groups, noise), classes, keys: keysOf(classes, keys) });
+    this.keys.delete("x");  // parts the group here
     takeNames({ names_of });
   }
 
@@ -83,6 +86,8 @@ class Naming {
     const cells = this.thumbs.map((thumb, i) => h("div", { class: this.out.has(i) ? "cell out" : "cell" }, thumb.button,
       this.mixed ? this.fields[i] : h("label", { class: "small soft" }, h("input", { type: "checkbox", "aria-label": `Sound ${i + 1} belongs to the group`, checked: !this.out.has(i), onchange: () => this.toggleOut(i) }), " belongs to the group")));
     const act = (text, key, work, style) => h("button", { type: "button", class: style, onclick: work, "aria-keyshortcuts": key }, text, hint(key));
+    const byName = new Map([...this.keys].map(([key, name]) => [name, key]));
+    const classButton = (name) => h("button", { type: "button", "aria-keyshortcuts": byName.get(name)?.toUpperCase(), onclick: () => this.nameAll(name) }, name, byName.has(name) ? hint(byName.get(name).toUpperCase()) : null);
     const isNoise = group.number === NOISE, nothing = this.mixed ? null : act("Nothing here", "0", () => this.nameNothing(), isNoise ? "main" : undefined);
     const answers = this.mixed
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name for all")]
@@ -90,7 +95,7 @@ class Naming {
     fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments`)),
       isNoise ? h("p", { class: "small" }, "If there is nothing of interest in these sounds, press Nothing here: the model learns from this answer, too.") : null,
       h("div", { class: "cells" }, cells), h("div", { class: "dock" }, h("div", { class: "row" }, answers), this.asks,
-      this.mixed ? null : h("div", { class: "answers" }, this.classes.map((name, i) => h("button", { type: "button", "aria-keyshortcuts": i < KEYS ? String(i + 1) : undefined, onclick: () => this.nameAll(name) }, name, i < KEYS ? hint(String(i + 1)) : null)))),
+      this.mixed ? null : h("div", { class: "answers" }, foldedButtons(folded(this.classes, this.keys), classButton, this.unfolded, () => { this.unfolded = !this.unfolded; this.draw(); }))),
       h("div", { class: "row actions" }, this.mixed ? act("Play", "Space", () => this.playNext()) : null, this.mixed ? null : act("Mixed", "M", () => this.mix()), isNoise ? null : nothing, isLarge(group) ? act("Split", "X", () => this.split()) : null, act("Skip", "S", () => this.skip()), this.back()));
   }
 
@@ -132,6 +137,7 @@ class Naming {
     if (!name) { giveFocus(this.name); return; }
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
     if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
+    use(name);
     this.save(inside.map((i) => this.said(i, [name])), name);
   }
 
@@ -261,7 +267,7 @@ class Naming {
   key(event) {
     if (event.key.toLowerCase() === "z") { this.undo(); return; }
     if (!this.groups[this.number]) return;
-    const name = event.key >= "1" && event.key <= "9" && !this.mixed ? this.classes[Number(event.key) - 1] : undefined;
+    const name = this.mixed ? undefined : this.keys.get(event.key.toLowerCase());
     const keys = { " ": () => this.playNext(), m: () => this.mixed || this.mix(), 0: () => this.mixed || this.nameNothing(), x: () => isLarge(this.groups[this.number]) && this.split(), s: () => this.skip(), "/": () => giveFocus(this.name) };
     const work = name ? () => this.nameAll(name) : keys[event.key.toLowerCase()];
     if (!work) return;

@@ -81,7 +81,7 @@ class Labelling {
       if (this.stopped || number !== this.states) return;
       this.count.textContent = `${state.answers} of ${state.segments} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
-      this.panel.setClasses(state.classes, state.looks);
+      this.panel.setClasses(state.classes, state.looks, state.keys);
       takeNames(state);
       this.colours = new Map(state.classes.map((name, i) => [name, state.looks[name]?.colour || classColour(i)]));
       this.showEvents();

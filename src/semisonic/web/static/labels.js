@@ -76,10 +76,11 @@ class Answers {
   isEditing() { return Boolean(this.list.querySelector(".edit") || this.place.querySelector(".renaming")); }
 
   async load(redraws = true) {
-    const { rows, classes, names_of } = await get("label/answers");
+    const { rows, classes, keys, names_of } = await get("label/answers");
     this.rows = rows;
     takeNames({ names_of });
     this.looks = classes.map((look, i) => ({ ...look, shown: look.colour || classColour(i) }));
+    this.keys = keys;
     this.names = classes.map(({ name }) => name);
     this.known.replaceWith(this.known = suggestions(this.names));
     const choices = (select, all, values) => {
@@ -106,12 +107,12 @@ class Answers {
 
   drawClasses() {
     if (!this.looks.length) { fill(this.place, h("p", { class: "soft" }, "There is no class yet. The first answer adds one.")); return; }
-    fill(this.place, h("ul", { class: "plain class-list" }, this.looks.map((look, place) => this.classRow(look, place))));
+    fill(this.place, h("ul", { class: "plain class-list" }, this.looks.map((look) => this.classRow(look))));
   }
 
-  classRow({ name, n, colour, key, shown }, place) {
+  classRow({ name, n, colour, key, shown }) {
     const paint = h("input", { type: "color", value: shown, "aria-label": `Colour of ${name}`, onchange: () => this.look(name, paint.value, key) });
-    const press = h("input", { type: "text", maxlength: "1", value: key, placeholder: place < 9 ? String(place + 1) : "", autocomplete: "off", "aria-label": `Key of ${name}`, title: "A letter or digit that answers with this class", onchange: () => this.look(name, colour, press.value.toLowerCase()) });
+    const press = h("input", { type: "text", maxlength: "1", value: key, placeholder: this.keys[name] ?? "", autocomplete: "off", "aria-label": `Key of ${name}`, title: "A letter or digit that answers with this class", onchange: () => this.look(name, colour, press.value.toLowerCase()) });
     const ask = h("div", {}), title = h("b", {}, name);
     const rename = h("button", { type: "button", class: "quiet", "aria-label": `Rename ${name}`, title: "Or merge it with another class", onclick: () => {
       const field = h("input", { type: "text", class: "renaming", value: name, list: "labels", maxlength: "60", autocomplete: "off", "aria-label": `New name of ${name}`, onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); field.blur(); this.rename(name, field.value.trim(), ask); } if (event.key === "Escape") this.drawClasses(); } });
