@@ -30,6 +30,7 @@ from semisonic.labeling.options import MIX
 from semisonic.labeling.probe import LabelIssue
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import UNCERTAIN_REASON, Suggestion, place_of
+from semisonic.labeling.rounds import random_sample
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.label_requests import (
     AnswerRequest,
@@ -352,6 +353,11 @@ class LabelingSession:
             }
             for found in self.project.clusters(TYPICAL_SHOWN)
         ]
+
+    def n_random(self) -> int:
+        """Number of answers that measure the accuracy: those about a random sample."""
+        log = self.project.log
+        return len(random_sample(log.answers(), log.root, self.project.seed))
 
     def noise_like(self) -> list[dict[str, Any]]:
         """Sounds that may have none of the classes, without those that a group shows."""

@@ -494,6 +494,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "looks": at.project.class_looks,
             "keys": at.class_keys(),
             "learning": at.learning.facts(),
+            "n_random": at.n_random(),
             "improving": None if app_state.improving is None else app_state.improving.facts(),
             "can_improve": not why_not(at.project),
             "vectors": at.project.vectors_said,

@@ -1,5 +1,6 @@
 // Naming groups that sound alike by listening to a few of each; then the first model.
 
+import { accuracy } from "./accuracy.js";
 import { annotator, nameField } from "./annotator.js";
 import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
 import { folded, foldedButtons, keysOf, use } from "./classes.js";
@@ -237,7 +238,7 @@ class Naming {
     if (learning?.done) {
       const last = learning.history.at(-1);
       this.end.replaceChildren(h("h2", {}, learning.history.length > 1 ? "The model" : "The first model is made"),
-        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on segments drawn at random: ${last.said.by_random}.` : ""}`),
+        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers.`), ...accuracy({ learning, n_random: learning.n_random }),
         last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
         h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label one by one"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
       return;
@@ -255,10 +256,10 @@ class Naming {
   // How a round of learning stands, also one that began before the page was loaded again.
   async watch() {
     try {
-      const { learning } = await get("label");
+      const { learning, n_random } = await get("label");
       if (this.stopped) return;
       if (learning.runs) { this.asked = true; this.showEnd(learning); this.timer = setTimeout(() => this.watch(), POLL); return; }
-      this.showEnd({ ...learning, done: learning.history.length > 0 });
+      this.showEnd({ ...learning, n_random, done: learning.history.length > 0 });
       if (this.asked) document.dispatchEvent(new Event("modelchange"));
       this.asked = false;
     } catch (error) { say(error.message); }

@@ -1,5 +1,6 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
+import { accuracy } from "./accuracy.js";
 import { annotator, nameField } from "./annotator.js";
 import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
 import { answerPanel } from "./answers.js";
@@ -30,13 +31,13 @@ export async function labelPage(main, part) {
   if (appState.has_project && part === "groups") return groupsPage(main);
   if (appState.has_project && part.startsWith("answers")) return answersPage(main, part.endsWith("/differ"));
   main.replaceChildren(h("h1", {}, "Label"));
-  if (appState.has_project && part !== "projects") return new Labelling(main).begin();
+  if (appState.has_project && part !== "projects") return new Labelling(main, part === "random" ? part : "mix").begin();
   helpAbout("label/projects");
   return beginPage(main, appState);
 }
 
 class Labelling {
-  constructor(main) {
+  constructor(main, order) {
     this.viewer = null;
     this.item = null;
     this.stopped = false;
@@ -44,7 +45,8 @@ class Labelling {
     this.turn = 0;  // grows with each question asked for and each answer; what belongs to an earlier one comes too late
     this.states = 0;  // the same for the numbers
     this.name = nameField(() => this.next());
-    this.order = h("select", { "aria-label": "What is asked first", onchange: () => this.next() }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
+    this.order = h("select", { "aria-label": "What is asked first", onchange: () => { this.next(); this.state(); } }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
+    this.order.value = order;
     this.plays = h("input", { type: "checkbox", checked: localStorage.getItem("plays") !== "no", onchange: () => localStorage.setItem("plays", this.plays.checked ? "yes" : "no") });
     this.count = h("span", { class: "soft small num", role: "status" });
     this.title = h("h2", {}, "…");
@@ -330,7 +332,8 @@ class Labelling {
     if (learning.reason) parts.push(h("p", { class: "note" }, `Nothing was learned: ${learning.reason}`));
     if (learning.history.length) {
       const last = learning.history.at(-1);
-      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Accuracy on segments drawn at random: "), last.said.by_random), h("p", { class: "small soft" }, "Measured on recordings that the model was not trained on. Segments without an answer may be easier, because the page asks about hard ones first."));
+      parts.splice(1, 0, ...accuracy(state, this.order.value === "random"));
+      if (last.by_random.n) parts.push(h("p", { class: "small soft" }, "Measured on recordings that the model was not trained on. Segments without an answer may be easier, because the page asks about hard ones first."));
       if (last.by_random.n && last.left_out.n) parts.push(h("p", { class: "small" }, "Accuracy on all answers, each left out in turn: ", last.said.left_out));
       if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));
