@@ -80,6 +80,23 @@ def test_another_start_with_another_folder_is_noticed(app_browser, project, tmp_
     context.close()
 
 
+def test_after_a_restart_one_goes_on_with_the_project(app_browser, project) -> None:
+    options: Any = {"folder": (project.parent / "recordings",), "runs": project.parent}
+    context = app_browser.new_context()
+    page = context.new_page()
+    for address in serving(app_of(**options)):
+        page.goto(f"{address}#/label/projects")
+        page.get_by_role("button", name="Open").click()  # of a project without an answer
+        page.get_by_role("heading", name="Group 1 of 4").wait_for()
+        page.get_by_role("link", name="Label one by one").click()
+        asked(page)
+    for _ in serving(app_of(**options), port=int(address.rstrip("/").rpartition(":")[2])):
+        page.goto(address)
+        page.reload()
+        asked(page)
+    context.close()
+
+
 def test_a_folder_without_recordings_starts_nothing(app_browser, tmp_path) -> None:
     (tmp_path / "empty").mkdir()
     for address in serving(app_of(folder=(tmp_path / "empty",), runs=tmp_path / "runs")):

@@ -265,6 +265,7 @@ class AppState:
             "unread_suffixes": sorted(OTHER_SUFFIXES),
             "model": None,
             "has_project": self.session is not None,
+            "project": "" if self.session is None else self.session.project.folder.name,
         }
         if self._model is not None:
             mel = self._model.mel

@@ -3,7 +3,7 @@
 import { folded, foldedButtons, keysOf, use } from "./classes.js";
 import { dot, h, percent, say } from "./dom.js";
 import { giveFocus, isEnter, isWriting } from "./keys.js";
-import { NOTHING, answerOf, beginningWith, chooseLabel, spoken } from "./naming.js";
+import { NOTHING, answerOf, beginningWith, chooseLabel, notText, spoken } from "./naming.js";
 import { classColour } from "./palette.js";
 
 export const COMMANDS = [..."0efklmnsuyz"];  // keys that no class can have
@@ -25,7 +25,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   const back = act("Undo", "Z", undo);  // also when nothing is asked
   const actions = h("div", { class: "row actions" }, keeps, onwards,
     act("Unsure", "U", () => give([], "uncertain"), "An answer: you listened and cannot tell. The page does not ask again, and the model learns nothing from it."),
-    act("None of these", "0", () => give([], "negative"), "An answer: none of the classes is present. The model learns this, too."), back,
+    act("None of the classes", "0", () => give([], "negative"), "An answer: none of the classes is present. The model learns this, too."), back,
     act("Skip", "S", skip, "No answer: nothing is saved, and the page asks again at the end."), act("More like this", "F", similar));
   fresh.addEventListener("keydown", async (event) => {
     if (event.key === "Escape") { fresh.value = ""; fresh.blur(); draw(); }
@@ -104,8 +104,8 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     if (denied === NOTHING) guessed.replaceChildren(text("What is it?"), ...guesses.slice(1).map((guess) => as(guess)));
     else if (denied) {
       guessed.replaceChildren(text(`Not ${denied}. What is it instead?`), ...guesses.slice(1).map((guess) => as(guess)),
-        not(`Just “not ${denied}”`, "An answer: this class is not present; another one may be"));
-    } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not("No", `It is not ${spoken([guesses[0][0]])}`));
+        not(notText(denied), "An answer: this class is not present; another one may be"));
+    } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not(notText(guesses[0][0]), "What it is instead is the next question"));
     else guessed.replaceChildren(text(isMeasured ? "What do you hear? This segment measures the accuracy, so the prediction is shown after your answer." : "What do you hear?"));
   }
 

@@ -82,7 +82,8 @@ export async function beginPage(main, appState) {
     if (making?.state === "failed") parts.push(h("p", { class: "note" }, `${making.name} could not be made: ${making.reason}`));
     if (projects.length) parts.push(h("section", {}, h("h2", {}, "Go on with a project"), h("p", { class: "soft small" }, `Projects in ${folder}`), h("div", { class: "runs" }, projects.map((one) => card(one, begin, open)))));
     parts.push(appState.folders.length ? form(appState.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start a project"),
-      h("p", {}, "The app reads only folders that it was started with. Start it with a folder:"), h("pre", {}, "semisonic app --folder path/to/recordings")));
+      h("p", {}, "A project needs a folder of recordings, and the app reads only folders that it was started with. In the terminal, stop it with Ctrl-C and start it again with yours:"), h("pre", {}, "semisonic app --folder path/to/recordings"),
+      h("p", {}, "This page continues by itself. To look at single recordings, drop them under ", h("a", { href: "#/try" }, "Try it"), ".")));
     place.replaceChildren(...parts);
   }
 

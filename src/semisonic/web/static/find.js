@@ -5,7 +5,7 @@ import { address, get, post, takeNames } from "./api.js";
 import { about, clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
 import { giveFocus, isEnter, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
-import { NOTHING, answerOf, chooseLabel, namesOfModel, spoken, stored, suggestions } from "./naming.js";
+import { NOTHING, answerOf, chooseLabel, namesOfModel, notText, spoken, stored, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
 const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
@@ -127,7 +127,7 @@ class Find {
       if (state.there) parts.push(h("p", {}, `${count(state.n_events, "event")} in ${count(state.n_recordings, "recording")}, found ${new Date(state.made).toLocaleString()}.`, state.is_old ? " The model has learned since then: press Find again to use the new model." : ""),
         h("div", { class: "row save" }, h("span", { class: "soft small" }, "Save"), Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
           this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")),
-        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project as right or wrong: choose them above.") : null);
+        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project: choose them above.") : null);
     }
     fill(this.told, parts);
   }
@@ -189,7 +189,7 @@ class Find {
     item.append(place, h("div", { class: "row" }, h("b", {}, heard), row.score === null ? null : h("span", { class: "num soft" }, percent(row.score)), said),
       h("div", { class: "soft small" }, this.kind === "events" ? name : `${readable(row.file)}, ${clock(row.end_time - row.start_time, 1)} long`));
     if (row.events) item.append(h("div", { class: "small" }, eventsInWords(row.events)));
-    if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, "Wrong"), field), ask);
+    if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, row.label ? notText(row.label) : "Not this"), field), ask);
     this.seen.observe(item);
     return item;
   }

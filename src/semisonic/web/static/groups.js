@@ -89,12 +89,12 @@ class Naming {
     const act = (text, key, work, style) => h("button", { type: "button", class: style, onclick: work, "aria-keyshortcuts": key }, text, hint(key));
     const byName = new Map([...this.keys].map(([key, name]) => [name, key]));
     const classButton = (name) => h("button", { type: "button", "aria-keyshortcuts": byName.get(name)?.toUpperCase(), onclick: () => this.nameAll(name) }, name, byName.has(name) ? hint(byName.get(name).toUpperCase()) : null);
-    const isNoise = group.number === NOISE, nothing = this.mixed ? null : act("Nothing here", "0", () => this.nameNothing(), isNoise ? "main" : undefined);
+    const isNoise = group.number === NOISE, nothing = this.mixed ? null : act("None of the classes", "0", () => this.nameNothing(), isNoise ? "main" : undefined);
     const answers = this.mixed
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name for all")]
       : [act("Play", "Space", () => this.playNext()), isNoise ? nothing : null, this.name, h("button", { type: "button", class: isNoise ? undefined : "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
     fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments`)),
-      isNoise ? h("p", { class: "small" }, "If there is nothing of interest in these sounds, press Nothing here: the model learns from this answer, too.") : null,
+      isNoise ? h("p", { class: "small" }, "If no class is present in these sounds, press None of the classes: the model learns from this answer, too.") : null,
       h("div", { class: "cells" }, cells), h("div", { class: "dock" }, h("div", { class: "row" }, answers), this.asks,
       this.mixed ? null : h("div", { class: "answers" }, foldedButtons(folded(this.classes, this.keys), classButton, this.unfolded, () => { this.unfolded = !this.unfolded; this.draw(); }))),
       h("div", { class: "row actions" }, this.mixed ? act("Play", "Space", () => this.playNext()) : null, this.mixed ? null : act("Mixed", "M", () => this.mix()), isNoise ? null : nothing, isLarge(group) ? act("Split", "X", () => this.split()) : null, act("Skip", "S", () => this.skip()), this.back()));
@@ -157,7 +157,7 @@ class Naming {
   nameNothing() {
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
     if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
-    this.save(inside.map((i) => ({ ...this.said(i, []), presence: "negative" })), "Nothing here");
+    this.save(inside.map((i) => ({ ...this.said(i, []), presence: "negative" })), "None of the classes");
   }
 
   skip() {

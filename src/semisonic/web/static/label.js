@@ -12,7 +12,7 @@ import { groupsPage } from "./groups.js";
 import { helpAbout } from "./help.js";
 import { giveFocus, isWriting, onKeys } from "./keys.js";
 import { answersPage, inWords } from "./labels.js";
-import { answerOf, namesOfModel, spoken, stored } from "./naming.js";
+import { NONE, answerOf, namesOfModel, spoken, stored } from "./naming.js";
 import { classColour } from "./palette.js";
 import { Viewer } from "./viewer.js";
 
@@ -207,7 +207,7 @@ class Labelling {
     viewer?.player.pause();
     try {
       const { entry } = await post("label/answers", { file: item.file, start_time, end_time, fmin_hz, fmax_hz, labels, presence, note, annotator: this.who, source: item.source, guess, guess_score, asked: [item.start_time, item.end_time], ...namesOfModel(labels, item.predictions) });
-      const said = presence === "positive" ? stored(labels, entry.labels) : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure";
+      const said = presence === "positive" ? stored(labels, entry.labels) : presence === "negative" ? labels.length ? `Not ${labels.join(", ")}` : "None of the classes" : "Unsure";
       this.state();
       if (isWhole) {
         say(item.hides_guess && entry.more.guess ? `${said}. The model predicted ${spoken([entry.more.guess])}, ${percent(entry.more.guess_score)}` : said);
@@ -226,7 +226,7 @@ class Labelling {
   showEvents() {
     const names = new Set(this.events.flatMap(({ labels }) => labels));
     this.marks.replaceChildren(...this.events.map((event) => {
-      const text = `${event.labels.join(", ") || (event.presence === "negative" ? "none" : "unsure")} ${clock(event.start_time, 2)} – ${clock(event.end_time, 2)}`;
+      const text = `${inWords(event)} ${clock(event.start_time, 2)} – ${clock(event.end_time, 2)}`;
       return h("span", {}, h("button", { type: "button", title: "Play", onclick: () => this.viewer?.playEvent(event.start_time, event.end_time) }, text),
         h("button", { type: "button", class: "quiet", "aria-label": `Delete ${text}`, onclick: () => this.removeEvent(event) }, "×"));
     }), ...names.size > 1 && !this.several ? [h("p", { class: "small soft" }, "The model does not learn from a segment with several labels while segments of this project have one label each. Several labels (M) changes this.")] : []);
@@ -256,7 +256,7 @@ class Labelling {
     this.viewer?.player.pause();
     try {
       const { entry } = await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
-      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${stored(labels, entry.labels) || (presence === "negative" ? "none of them" : "unsure")}`);
+      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${stored(labels, entry.labels) || (presence === "negative" ? NONE : "unsure")}`);
       this.state();
       if (!this.issues.drop(this.issue)) await this.next();
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }

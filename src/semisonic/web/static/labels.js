@@ -199,7 +199,7 @@ class Answers {
       if (labels.length) await save(labels, "positive");
     };
     const form = h("div", { class: "edit" }, h("div", { class: "row" }, field, h("button", { type: "button", class: "main", onclick: named }, "Save"),
-      h("button", { type: "button", onclick: () => save([], "negative") }, "None of these"), h("button", { type: "button", onclick: () => save([], "uncertain") }, "Unsure"), h("button", { type: "button", class: "quiet", onclick: () => form.remove() }, "Cancel")), ask);
+      h("button", { type: "button", onclick: () => save([], "negative") }, "None of the classes"), h("button", { type: "button", onclick: () => save([], "uncertain") }, "Unsure"), h("button", { type: "button", class: "quiet", onclick: () => form.remove() }, "Cancel")), ask);
     place.querySelector(".edit")?.remove();
     place.append(form);
     if (giveFocus(field)) field.select();

@@ -20,6 +20,9 @@ export const spoken = (labels) => (isNothing(labels) || !labels.length ? NONE : 
 export const named = (classes) => classes.filter((name) => name !== NOTHING);
 export const answerOf = (labels) => (isNothing(labels) ? { labels: [], presence: "negative" } : { labels, presence: "positive" });
 
+// What a button is called that rejects a prediction.
+export const notText = (name) => (name === NOTHING ? "One of the classes" : `Not ${name}`);
+
 // A model keeps the old name of a renamed class until it learns again: of such a name, the answer does not say from when it is.
 export const namesOfModel = (labels, predictions) => (predictions.some(([name]) => labels.includes(name)) ? { names_of: "" } : {});
 
