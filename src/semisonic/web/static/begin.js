@@ -2,6 +2,7 @@
 
 import { address, get, post } from "./api.js";
 import { about, h, say } from "./dom.js";
+import { workInWords } from "./working.js";
 
 const STEPS = {
   look: "Check all recordings", contrast: "Train the encoder on the recordings, without labels",
@@ -71,8 +72,7 @@ export async function beginPage(main, appState) {
       return h("li", { class: i < reached ? "past" : i === reached ? "current" : "to-come", "aria-current": i === reached ? "step" : undefined }, STEPS[step]);
     }));
     if (at.total) bar.value = Math.min(1, at.n / at.total); else bar.removeAttribute("value");
-    const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this step: ${about(at.seconds_left)} left`;
-    left.textContent = `${about(seconds)} so far${steps.length ? "" : " · starting"}${rest}`;
+    left.textContent = [`${about(seconds)} so far`, workInWords({ at, steps })].filter(Boolean).join(" · ");
   }
 
   async function choose(making) {
@@ -113,7 +113,7 @@ function form(folders, encoders, projects, begin) {
   const start = h("button", { type: "submit", class: "main" }, "Group them by sound");
   const taken = new Set(projects.map((one) => one.name));
   const proposed = (text) => { let found = text.replace(/[^\p{L}\p{N}_ .-]/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "") || "project"; while (taken.has(found)) found += "-2"; return found; };
-  const found = h("h2", {}, "…");
+  const found = h("h2", {}, "Counting the recordings …");
   const none = h("p", { class: "note", hidden: true }, "Put recordings into it and reload this page, or start the app with another folder: ", h("code", {}, "semisonic app --folder path/to/recordings"));
   async function fill() {
     get(`folders/${folder.value}`).then(({ n_files: n }) => {

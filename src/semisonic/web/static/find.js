@@ -2,11 +2,12 @@
 
 import { annotator } from "./annotator.js";
 import { address, get, post, takeNames } from "./api.js";
-import { about, clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
+import { clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
 import { giveFocus, isEnter, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
 import { NOTHING, answerOf, chooseLabel, namesOfModel, notText, spoken, stored, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
+import { workInWords } from "./working.js";
 
 const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
 const STEPS = { events: "Finding events", predictions: "Predicting the class of each recording" };
@@ -116,9 +117,8 @@ class Find {
     if (runs) {
       const { at } = work, bar = h("progress", { max: "1", "aria-label": "Finding" });
       if (at.total) bar.value = Math.min(1, at.n / at.total);
-      const left = at.seconds_left ? ` · this step: ${about(at.seconds_left)} left` : "";
       parts.push(bar, h("div", { class: "row" }, h("button", { type: "button", onclick: () => post("find/cancel").then(() => this.look(), (error) => say(error.message)) }, "Stop"),
-        h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}${left}. You may leave this page; the search goes on.`)));
+        h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}: ${workInWords(work)}. You may leave this page; the search goes on.`)));
     } else {
       if (work?.state === "failed") parts.push(h("p", { class: "note" }, work.reason));
       if (work?.state === "stopped") parts.push(h("p", { class: "soft small" }, "Stopped. Finished work is kept: Find continues from there."));
