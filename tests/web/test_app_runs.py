@@ -51,6 +51,21 @@ def test_a_model_is_chosen_from_the_runs(browser) -> None:
     assert facts["model"]["classes"] == ["hiss", "hum", "sweep"]
 
 
+@pytest.mark.slow
+def test_a_model_is_exported_for_other_programs(browser) -> None:
+    refused = browser.post("/api/model/onnx", json={"name": ""})
+    assert "choose one under Models" in refused.json()["error"]
+    assert browser.post("/api/model/onnx", json={"name": "odd"}).status_code == 400
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    saved = browser.post("/api/model/onnx", json={"name": "deep/second"})
+    assert saved.status_code == 200, saved.text
+    assert "second.onnx" in saved.headers["content-disposition"]
+    file = onnx.load_from_string(saved.content)
+    assert "hiss" in "".join(one.value for one in file.metadata_props)
+    assert runtime.InferenceSession(saved.content).get_outputs()[0].name == "scores"
+
+
 def test_a_model_without_a_record_is_as_old_as_its_file(browser, runs) -> None:
     """And not as what was written beside it since, such as the answers of a project."""
     (runs / "first" / "run.json").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +16,14 @@ from starlette.responses import Response, StreamingResponse
 
 from semisonic.audio.spectrogram import LOWEST_HZ
 from semisonic.audio.write import write
+from semisonic.classifier.export import export
 from semisonic.classifier.info import info
 from semisonic.classifier.model_file import MODEL
 from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import json_ready
 from semisonic.core.options import nearest
+from semisonic.core.temporary import temporary_folder
 from semisonic.data.events import Events
 from semisonic.labeling.improve import why_not
 from semisonic.labeling.options import MIX, STRATEGIES
@@ -336,7 +339,7 @@ Named = Annotated[Text, Body(embed=True)]
 
 def run_routes(app_state: AppState) -> APIRouter:
     """The routes."""
-    router = APIRouter(prefix="/api")
+    router, exporting = APIRouter(prefix="/api"), threading.Lock()
 
     @router.get("/runs")
     def get_runs() -> dict[str, Any]:
@@ -363,6 +366,17 @@ def run_routes(app_state: AppState) -> APIRouter:
         path = app_state.model_path
         path = path / MODEL if path.is_dir() else path
         return download(f"{path.parent.name}-{path.name}", path.read_bytes(), "application/zip")
+
+    @router.post("/model/onnx")
+    def export_model(name: Named = "") -> Response:
+        """The model of a run, or the one in use, as an ONNX file that was compared with it."""
+        path = app_state.runs.model(name) if name else app_state.model_path
+        if path is None:
+            raise ModelError("no model is open: choose one under Models")
+        place = path if path.is_dir() else path.parent
+        with temporary_folder() as folder, exporting:
+            file = export(path, folder / f"{place.resolve().name}.onnx").file
+            return download(file.name, file.read_bytes(), "application/octet-stream")
 
     @router.post("/model")
     def take_model(name: Named) -> dict[str, Any]:

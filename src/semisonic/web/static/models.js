@@ -1,6 +1,6 @@
 // Models and runs: what there is, and what each is.
 
-import { address, get, post } from "./api.js";
+import { address, download, get, post } from "./api.js";
 import { h, say } from "./dom.js";
 import { named } from "./naming.js";
 
@@ -17,7 +17,21 @@ function current(model) {
   const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), facts({
     network: model.name, classes: named(model.classes).join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
   }));
+  place.append(h("div", { class: "row" }, h("a", { class: "button", href: address("model/file"), download: "" }, "Save the model"), exportButton("")));
   return place;
+}
+
+// Makes the file for other programs, which takes some seconds, and saves it.
+function exportButton(name) {
+  const text = "Export as ONNX";
+  const button = h("button", { type: "button", title: "A file that runs without Semisonic; it is compared with the model before it is saved", onclick: async () => {
+    button.disabled = true;
+    button.textContent = "Exporting …";
+    try { await download("model/onnx", { name }); say("The ONNX file is saved"); } catch (error) { say(error.message); }
+    button.disabled = false;
+    button.textContent = text;
+  } }, text);
+  return button;
 }
 
 function card(run, appState, changed) {
@@ -39,7 +53,7 @@ function card(run, appState, changed) {
     try { await post("model", { name: run.name }); say(`${run.name} is in use`); changed(); } catch (error) { say(error.message); }
   } }, isOpen ? "In use" : "Use") : null;
   const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, `Report: ${page.replace(/\.html$/, "")}`));
-  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, more, use), details);
+  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, run.kind === "model" ? exportButton(run.name) : null, more, use), details);
   return place;
 }
 
