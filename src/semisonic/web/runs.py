@@ -13,6 +13,9 @@ from semisonic.audio.find import AUDIO_SUFFIXES, find_audio
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.files import read_json
+from semisonic.core.text import count_text
+from semisonic.labeling.rounds import estimates_of, read_history
+from semisonic.models.model_file import read_about
 
 # The folders that the page may open, and nothing outside them.
 
@@ -187,7 +190,42 @@ class Run:
         """The fields that the list shows."""
         known = {key: self.record.get(key) for key in ("command", "status", "seconds")}
         said = {"name": self.name, "kind": self.kind, "started": self.time}
-        return {**said, "pages": list(self.pages), **known}
+        about = {"classes": list(self.classes), "accuracy": self.accuracy}
+        return {**said, "pages": list(self.pages), **known, **about}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of its classifier; empty without one that can be read."""
+        if self.kind != "model":
+            return ()
+        try:
+            return tuple(read_about(self.path / MODEL)["classes"])
+        except ModelError:
+            return ()
+
+    @property
+    def accuracy(self) -> dict[str, Any] | None:
+        """The measured ``accuracy`` of its classifier with its interval (``low``, ``high``), 0 to
+        1, and ``on`` what; None if it was not measured.
+        """
+        if self.kind != "model":
+            return None
+        try:
+            rounds = read_history(self.path).to_dict("records")
+            if rounds:
+                found = estimates_of({str(k): v for k, v in rounds[-1].items()})["by_random"]
+                on = f"{found.n} segments drawn at random"
+                return _measured(found.accuracy, found.low, found.high, on) if found.n else None
+            metrics = read_json(self.path / "metrics.json")["validation"]
+            on = count_text(int(metrics["n_clips"]), "validation clip")
+            low, high = metrics["accuracy_interval"]
+            return _measured(metrics["accuracy"], low, high, on)
+        except (DataError, OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def _measured(accuracy: float, low: float, high: float, on: str) -> dict[str, Any]:
+    return {"accuracy": float(accuracy), "low": float(low), "high": float(high), "on": on}
 
 
 class Runs:
