@@ -70,7 +70,7 @@ class Naming {
           this.groups.length ? this.back() : null));
       return;
     }
-    this.thumbs = group.sounds.map((sound) => new Thumb(sound));
+    this.thumbs = group.sounds.map((sound) => new Thumb(sound, undefined, true));
     this.out = new Set();
     this.fields = this.thumbs.map((thumb, i) => h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "Name, or leave empty", "aria-label": `Name of sound ${i + 1}`, onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); event.target.blur(); this.leaveField(i); } } }));
     this.name = h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "What do you hear?", "aria-label": "Name of the group", onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); this.name.blur(); this.nameAll(this.name.value); } if (event.key === "Escape") this.name.blur(); } });
