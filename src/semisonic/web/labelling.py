@@ -346,12 +346,13 @@ class LabelingSession:
         """Groups of similar segments, the largest first, with sounds to play and their answers."""
         return [
             {
-                "number": found.number,
-                "size": found.size,
-                "answers": found.answers,
-                "sounds": self._said_of(found.typical),
+                "number": one.number,
+                "size": one.size,
+                "answers": one.answers,
+                "is_noise": one.is_noise,
+                "sounds": self._said_of(one.typical),
             }
-            for found in self.project.clusters(TYPICAL_SHOWN)
+            for one in self.project.clusters(TYPICAL_SHOWN)
         ]
 
     def n_random(self) -> int:

@@ -93,8 +93,8 @@ class Naming {
     const answers = this.mixed
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name for all")]
       : [act("Play", "Space", () => this.playNext()), isNoise ? nothing : null, this.name, h("button", { type: "button", class: isNoise ? undefined : "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
-    fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments`)),
-      isNoise ? h("p", { class: "small" }, "If no class is present in these sounds, press None of the classes: the model learns from this answer, too.") : null,
+    fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments${group.is_noise ? ", like steady noise" : ""}`)),
+      isNoise || group.is_noise ? h("p", { class: "small" }, "If no class is present in these sounds, press None of the classes: the model learns from this answer, too.") : null,
       h("div", { class: "cells" }, cells), h("div", { class: "dock" }, h("div", { class: "row" }, answers), this.asks,
       this.mixed ? null : h("div", { class: "answers" }, foldedButtons(folded(this.classes, this.keys), classButton, this.unfolded, () => { this.unfolded = !this.unfolded; this.draw(); }))),
       h("div", { class: "row actions" }, this.mixed ? act("Play", "Space", () => this.playNext()) : null, this.mixed ? null : act("Mixed", "M", () => this.mix()), isNoise ? null : nothing, isLarge(group) ? act("Split", "X", () => this.split()) : null, act("Skip", "S", () => this.skip()), this.back()));
@@ -167,7 +167,7 @@ class Naming {
     this.show(this.nextOpen(this.number + 1));
   }
 
-  // Parts the group in two: the larger part stays here, the other one is the last.
+  // Parts the group in two: the larger part stays here, the other one has the highest number.
   async split() {
     if (this.saving) return;
     this.saving = true;
@@ -175,7 +175,8 @@ class Naming {
     try {
       await post("label/groups/split", { number: this.groups[this.number].number });
       await this.refresh(this.number);
-      say(`Split: the other part is group ${this.groups.filter((group) => group.number !== NOISE).length}`);
+      const other = this.groups.reduce((last, group, i) => (group.number > this.groups[last].number ? i : last), 0);
+      say(`Split: the other part is group ${other + 1}`);
     } catch (error) { say(error.message); this.body.inert = false; }
     this.saving = false;
   }
@@ -277,7 +278,10 @@ class Naming {
   }
 }
 
-// The last group is of sounds like noise, to tell the model what has no name.
-const withNoise = (groups, noise) => groups.length && noise.length ? [...groups, { number: NOISE, size: noise.length, sounds: noise }] : groups;
+// Groups like steady noise come last. The last group of all is of sounds like noise, to tell the model what has no name.
+function withNoise(groups, noise) {
+  const ordered = [...groups.filter((group) => !group.is_noise), ...groups.filter((group) => group.is_noise)];
+  return groups.length && noise.length ? [...ordered, { number: NOISE, size: noise.length, sounds: noise }] : ordered;
+}
 const isLarge = (group) => group.size > group.sounds.length;  // else each sound is shown
 const isDone = (group) => group.sounds.some((sound) => sound.said !== null);
