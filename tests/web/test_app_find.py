@@ -145,6 +145,9 @@ def test_a_recording_has_the_counts_of_its_events_and_their_best_scores(page, at
     assert shown["hum-0.wav"] == [["hum", 2, 0.9], ["sweep", 1, 0.6]]
     assert shown["hiss-1.wav"] == [["hiss", 1, 0.8]]
     assert shown["hum-1.wav"] == []
+    places = {row["file"]: row["places"] for row in rows(page, "predictions", n=200)["rows"]}
+    assert places["hum-0.wav"] == [[0.0, 0.1, "hum"], [0.2, 0.3, "hum"], [0.3, 0.4, "sweep"]]
+    assert places["hum-1.wav"] == []
     saved = page.get("/api/find/tables/predictions").content
     by_file = pd.read_csv(io.BytesIO(saved)).set_index("file")
     counted = [name for name in by_file if name.startswith("n_events")]

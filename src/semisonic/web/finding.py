@@ -35,6 +35,7 @@ EVENTS, PREDICTIONS = "events", "predictions"
 ORDERS = ("surest", "least sure", "file")
 PLAN = (EVENTS, PREDICTIONS)
 _BYTES = "surrogateescape"  # names of files need not be UTF-8
+_MOST_PLACES = 500
 _SHOWN = ["file", "start_time", "end_time", "label", "score"]
 
 
@@ -128,6 +129,18 @@ class Found:
         groups = self.table(EVENTS).groupby(["file", "label"], as_index=False)
         counts = groups.agg(n=("score", "size"), best=("score", "max"))
         return counts.sort_values(["file", "n", "best"], ascending=[True, False, False])
+
+    def event_places(self, file: str) -> list[list[Any]]:
+        """Start, end and class of the events of a recording for its time line, the surest of many.
+
+        Raises
+        ------
+        DataError
+            When the folder was not searched yet.
+        """
+        table = self.table(EVENTS)
+        its = table[table.file == file].nlargest(_MOST_PLACES, "score").sort_values("start_time")
+        return its[["start_time", "end_time", "label"]].to_numpy(object).tolist()
 
     def path(self, kind: str) -> Path:
         """The file of a table.
@@ -315,6 +328,7 @@ def finding_routes(app_state: AppState) -> APIRouter:
             for row in rows:
                 its = counts[counts.file == row["file"]]
                 row["events"] = its[["label", "n", "best"]].to_numpy(object).tolist()
+                row["places"] = found.event_places(row["file"])
         labels = table.label[table.label != ""].value_counts()
         return {"rows": json_ready(rows), "n": len(chosen), "labels": list(labels.items())}
 

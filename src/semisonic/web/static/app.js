@@ -16,10 +16,9 @@ const main = document.getElementById("main");
 let leave = () => {}, turn = 0;
 
 // After a restart of the app, the project that this browser had open is opened again.
-async function resume({ has_project: isOpen, project }) {
-  if (isOpen) { localStorage.setItem("project", project); return; }
-  const name = localStorage.getItem("project");
-  if (!name) return;
+async function resume() {
+  const name = localStorage.getItem("project"), { has_project: isOpen } = await get("state");
+  if (!name || isOpen) return;
   const { projects, making } = await get("projects");
   if (making?.state !== "runs" && projects.some((one) => one.name === name && one.is_done && one.is_open)) await post("projects/open", { name });
 }
@@ -36,7 +35,7 @@ function decoded(text) {
 
 async function show() {
   const mine = ++turn, [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
-  if (rest[0] !== "projects") await get("state").then(resume).catch((error) => say(error.message));
+  if (mine === 1 && rest[0] !== "projects") await resume().catch((error) => say(error.message));
   const page = PAGES[name] ? name : await firstPage();
   if (mine !== turn) return;
   leave();
@@ -58,7 +57,8 @@ async function show() {
 }
 
 async function showModel() {
-  const { model } = await get("state").catch(() => ({}));
+  const { model, project } = await get("state").catch(() => ({}));
+  if (project) localStorage.setItem("project", project);
   const place = document.getElementById("model");
   place.textContent = model ? `Model: ${model.path.replace(/\/model\.zip$/, "").split("/").pop()}` : "No model";
   place.title = model?.path ?? "";

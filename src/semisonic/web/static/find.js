@@ -6,6 +6,7 @@ import { clock, fill, h, noModel, percent, readable, say, waited } from "./dom.j
 import { giveFocus, isEnter, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
 import { NOTHING, answerOf, chooseLabel, namesOfModel, notText, spoken, stored, suggestions } from "./naming.js";
+import { classColour } from "./palette.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 import { workInWords } from "./working.js";
 
@@ -32,7 +33,7 @@ class Find {
     this.names = [];
     const places = appState.folders.map((name, i) => h("option", { value: String(i) }, `Folder ${name}`));
     if (appState.has_project) places.unshift(h("option", { value: "" }, "Recordings of the project"));
-    this.where = h("select", { "aria-label": "Where", onchange: () => this.look() }, places);
+    this.where = h("select", { "aria-label": "Where", onchange: () => { this.text.value = ""; this.look(); } }, places);
     const select = (label, ...options) => h("select", { "aria-label": label, onchange: () => this.list() }, options);
     this.label = select("Class", h("option", { value: "" }, "All classes"));
     this.order = select("Order", ...[["surest", "Highest score first"], ["least sure", "Lowest score first"], ["file", "By recording"]].map(([value, text]) => h("option", { value }, text)));
@@ -125,8 +126,8 @@ class Find {
       const failures = work?.found.failures ?? [];
       if (failures.length) parts.push(h("details", {}, h("summary", {}, `${count(failures.length, "recording")} could not be read, or only in part`), h("ul", { class: "plain small failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file.split("/").pop()), ` ${why}`)))));
       if (state.there) parts.push(h("p", {}, `${count(state.n_events, "event")} in ${count(state.n_recordings, "recording")}, found ${new Date(state.made).toLocaleString()}.`, state.is_old ? " The model has learned since then: press Find again to use the new model." : ""),
-        h("div", { class: "row save" }, h("span", { class: "soft small" }, "Save"), Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
-          this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")),
+        h("details", { class: "menu" }, h("summary", { class: "button" }, "Save …"), h("div", { class: "card" }, Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
+          this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model"))),
         this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project: choose them above.") : null);
     }
     fill(this.told, parts);
@@ -138,6 +139,7 @@ class Find {
       const { rows, n, labels } = await get("find/rows", { kind: this.kind, where: this.where.value, label: this.label.value, least: this.least.value, text: this.text.value.trim(), order: this.order.value, first, n: PAGE });
       if (turn !== this.turn || this.closed) return;
       const chosen = this.label.value;
+      this.rows.classList.toggle("whole", this.kind !== "events");
       fill(this.label, h("option", { value: "" }, "All classes"), ...labels.map(([name, k]) => h("option", { value: name }, `${spoken([name])} (${k})`)));
       this.label.value = labels.some(([name]) => name === chosen) ? chosen : "";
       for (const button of this.kinds) button.setAttribute("aria-pressed", String(button.dataset.kind === this.kind));
@@ -188,10 +190,32 @@ class Find {
     };
     item.append(place, h("div", { class: "row" }, h("b", {}, heard), row.score === null ? null : h("span", { class: "num soft" }, percent(row.score)), said),
       h("div", { class: "soft small" }, this.kind === "events" ? name : `${readable(row.file)}, ${clock(row.end_time - row.start_time, 1)} long`));
-    if (row.events) item.append(h("div", { class: "small" }, eventsInWords(row.events)));
+    if (row.events) {
+      place.after(this.timeLine(row));
+      item.append(h("div", { class: "small" }, eventsInWords(row.events)));
+      if (row.places.length) item.append(h("div", {}, h("button", { type: "button", class: "quiet", onclick: () => this.showEvents(row.file) }, "List these events")));
+    }
     if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, row.label ? notText(row.label) : "Not this"), field), ask);
     this.seen.observe(item);
     return item;
+  }
+
+  // Where in a recording its events are.
+  timeLine({ start_time: first, end_time: last, places }) {
+    const { classes } = this.appState.model, share = (time) => 100 * Math.min(1, Math.max(0, (time - first) / (last - first)));
+    const ticks = places.map(([start, end, label]) => {
+      const tick = h("i", { title: `${spoken([label])}, ${clock(start, 1)} – ${clock(end, 1)}` });
+      Object.assign(tick.style, { left: `${share(start)}%`, width: `${share(end) - share(start)}%`, background: classColour(Math.max(0, classes.indexOf(label))) });
+      return tick;
+    });
+    return h("div", { class: "time-line", role: "img", "aria-label": `Time line: ${count(places.length, "event")}` }, h("div", {}, ticks), h("span", { class: "soft small num" }, clock(first)), h("span", { class: "soft small num" }, clock(last)));
+  }
+
+  showEvents(file) {
+    this.kind = "events";
+    this.text.value = file;
+    this.order.value = "file";
+    this.list();
   }
 
   get canAnswer() { return this.appState.has_project && this.where.value === ""; }
