@@ -41,6 +41,7 @@ from semisonic.web.label_requests import (
     SegmentRequest,
 )
 from semisonic.web.labelling import LabelingSession
+from semisonic.web.projects import DEMO
 from semisonic.web.recordings import (
     FINEST,
     MOST_LISTED,
@@ -440,6 +441,11 @@ def project_routes(app_state: AppState) -> APIRouter:
     def start(new: NewProjectRequest) -> dict[str, Any]:
         options = app_state.projects.new(**new.model_dump())
         return {"making": app_state.make_project(new.name, options).facts()}
+
+    @router.post("/demo")
+    def start_demo() -> dict[str, Any]:
+        options = app_state.projects.demo()
+        return {"making": app_state.make_project(DEMO, options, is_demo=True).facts()}
 
     @router.post("/again")
     def go_on(name: Named) -> dict[str, Any]:

@@ -26,14 +26,22 @@ MOST_LISTED = 5000
 class AllowedFolders:
     """Opened folders; a recording has the number of its folder and a path below it.
 
+    Parameters
+    ----------
+    folders : iterable of Path
+        What the page lists and opens.
+    own : Path, optional
+        A folder of recordings that the app made itself, for a project; it need not exist.
+
     Raises
     ------
     OptionError
         When a path is not a folder.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(self, folders: Iterable[Path], own: Path | None = None) -> None:
         self.folders = tuple(folders)
+        self._own = () if own is None else (own,)
         for folder in self.folders:
             if not folder.is_dir():
                 raise OptionError(f"option 'folder': '{folder}' is not a folder")
@@ -129,7 +137,7 @@ class AllowedFolders:
             real = path.resolve()
         except OSError:
             return False
-        return any(real.is_relative_to(folder.resolve()) for folder in self.folders)
+        return any(real.is_relative_to(folder.resolve()) for folder in (*self.folders, *self._own))
 
     def require(self, path: Path) -> None:
         """Check that a path is in an opened folder.

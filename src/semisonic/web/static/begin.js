@@ -2,13 +2,14 @@
 
 import { address, get, post } from "./api.js";
 import { about, h, say } from "./dom.js";
+import { intro } from "./intro.js";
 import { workInWords } from "./working.js";
 
 const STEPS = {
-  look: "Check all recordings", contrast: "Train the encoder on the recordings, without labels",
+  sounds: "Make the example recordings", look: "Check all recordings", contrast: "Train the encoder on the recordings, without labels",
   vectors: "Compute an embedding of each segment", groups: "Group segments that sound alike",
 };
-const POLL = 400;
+const POLL = 400, DEMO = "demo";
 
 export async function beginPage(main, appState) {
   const place = h("div", { class: "begin" });
@@ -84,6 +85,11 @@ export async function beginPage(main, appState) {
     parts.push(appState.folders.length ? form(appState.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start a project"),
       h("p", {}, "A project needs a folder of recordings, and the app reads only folders that it was started with. In the terminal, stop it with Ctrl-C and start it again with yours:"), h("pre", {}, "semisonic app --folder path/to/recordings"),
       h("p", {}, "This page continues by itself. To look at single recordings, drop them under ", h("a", { href: "#/try" }, "Try it"), ".")));
+    if (!projects.some((one) => one.name === DEMO)) {
+      const demo = h("button", { type: "button", onclick: () => begin("projects/demo", { name: DEMO }, demo) }, "Try it with example recordings");
+      parts.push(h("section", {}, h("div", { class: "row" }, demo, h("span", { class: "soft small" }, "Makes a project “demo” of 96 artificial sounds in less than a minute."))));
+    }
+    if (!projects.length) parts.unshift(intro());
     place.replaceChildren(...parts);
   }
 
