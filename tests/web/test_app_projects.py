@@ -192,7 +192,7 @@ def test_a_copy_is_in_the_group_of_its_original(page, place, at_once) -> None:
 
 @pytest.mark.slow
 def test_a_demo_makes_its_recordings_and_is_opened_again(page, place, at_once, monkeypatch) -> None:
-    few = replace(DEMO_SOUNDS, n_pool=24)
+    few = replace(DEMO_SOUNDS, clips_per_class=2)
     monkeypatch.setattr("semisonic.web.projects.DEMO_SOUNDS", few)
     assert page.post("/api/projects/demo").status_code == 200
     assert page.get("/api/state").json()["project"] == "demo"

@@ -24,10 +24,10 @@ from semisonic.web.runs import AllowedFolders, Runs
 
 _NAME = re.compile(r"\w[\w .-]{0,59}")
 _MOST_PROJECTS = 200
-DEMO, DEMO_RECORDINGS, POOL = "demo", "demo-recordings", "pool"
-"""The project of examples, the folder of its recordings beside it, and those without labels."""
+DEMO, DEMO_RECORDINGS = "demo", "demo-recordings"
+"""The project of examples, and the folder of its recordings beside it."""
 DEMO_SOUNDS = SynthOptions(
-    n_classes=8, clips_per_class=2, clips_per_recording=1, n_folds=2, n_pool=96
+    n_classes=12, clips_per_class=8, clips_per_recording=1, n_folds=2, n_pool=0, snr_db=30.0
 )
 
 
@@ -140,7 +140,7 @@ class Projects:
         output = self._output(DEMO)
         if (output / ABOUT).is_file() or (output / BEGUN).is_file():
             raise DataError(f"the project '{DEMO}' exists already: open it in the list")
-        recordings = self._runs.folder / DEMO_RECORDINGS / POOL
+        recordings = self._runs.folder / DEMO_RECORDINGS / "labelled"
         return ProjectOptions(recordings, output, encoder=SYNTH, device=self._device)
 
     def again(self, name: str) -> ProjectOptions:

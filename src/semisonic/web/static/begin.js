@@ -87,7 +87,7 @@ export async function beginPage(main, appState) {
       h("p", {}, "This page continues by itself. To look at single recordings, drop them under ", h("a", { href: "#/try" }, "Try it"), ".")));
     if (!projects.some((one) => one.name === DEMO)) {
       const demo = h("button", { type: "button", onclick: () => begin("projects/demo", { name: DEMO }, demo) }, "Try it with example recordings");
-      parts.push(h("section", {}, h("div", { class: "row" }, demo, h("span", { class: "soft small" }, "Makes a project “demo” of 96 artificial sounds in less than a minute."))));
+      parts.push(h("section", {}, h("div", { class: "row" }, demo, h("span", { class: "soft small" }, "Makes a project “demo” of 96 artificial sounds in less than a minute. Their names say what they are."))));
     }
     if (!projects.length) parts.unshift(intro());
     place.replaceChildren(...parts);
