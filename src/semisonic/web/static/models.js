@@ -1,5 +1,6 @@
 // Models and runs: what there is, and what each is.
 
+import { large } from "./accuracy.js";
 import { address, download, get, post } from "./api.js";
 import { h, percent, say } from "./dom.js";
 import { named } from "./naming.js";
@@ -17,7 +18,7 @@ export async function modelsPage(main, changed) {
 }
 
 function current(model, run) {
-  const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), facts({
+  const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), ...run?.accuracy ? [large(run.accuracy)] : [], facts({
     ...run?.accuracy ? { accuracy: accuracyText(run.accuracy) } : {}, classes: named(model.classes).join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`, network: model.name,
   }));
   place.append(h("div", { class: "row" }, h("a", { class: "button", href: address("model/file"), download: "" }, "Save the model"), exportButton("")));
