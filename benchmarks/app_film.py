@@ -58,6 +58,7 @@ def name_groups(film: Film, truth: dict[str, str]) -> None:
     """Name the groups; the sounds that are of another class than most are left out."""
     page = film.page
     groups = page.evaluate("async () => (await (await fetch('/api/label/groups')).json()).groups")
+    groups.sort(key=lambda group: group["is_noise"])  # as the page does
     for number, group in enumerate(groups[:N_NAMED], start=1):
         heading = page.locator("h2", has_text=f"Group {number} of")
         heading.wait_for()

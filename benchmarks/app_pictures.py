@@ -104,6 +104,7 @@ def fill_name(page: Page, classes: Sequence[str]) -> str:
 def name_groups(page: Page, truth: dict[str, str], images: Path, phone: Path) -> None:
     """Name each group whose sounds are of one class, and skip the others."""
     groups = page.evaluate("async () => (await (await fetch('/api/label/groups')).json()).groups")
+    groups.sort(key=lambda group: group["is_noise"])  # as the page does
     for number, group in enumerate(groups, start=1):
         page.locator("h2", has_text=f"Group {number} of").wait_for()
         page.wait_for_function(PLAYABLE)

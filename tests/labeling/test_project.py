@@ -52,6 +52,24 @@ def test_what_is_found_is_told_and_left_out(started):
     assert started.project.describe()["segments"] == 18
 
 
+@pytest.mark.slow
+def test_a_group_like_steady_noise_is_marked(tmp_path):
+    """With the encoder of the package: one that nobody trained knows no noise."""
+    rate, rng = 22_050, np.random.default_rng(0)
+    (tmp_path / "sounds").mkdir()
+    time_s = np.arange(5 * rate) / rate
+    for number in range(5):
+        noise = rng.normal(0, 0.02 * (number + 1), len(time_s))
+        chirps = np.sin(2 * np.pi * (900 + 60 * number) * time_s) * (time_s * 4 % 1 < 0.3)
+        sf.write(tmp_path / "sounds" / f"noise-{number}.wav", noise, rate)
+        sf.write(tmp_path / "sounds" / f"chirps-{number}.wav", 0.3 * chirps + noise / 50, rate)
+    how = {"encoder": "synth", "clusters": "2", "device": "cpu", "workers": 1}
+    started = start_project(ProjectOptions(tmp_path / "sounds", tmp_path / "project", **how))
+    groups = started.project.clusters(5)
+    marked = {one.typical[0].file.partition("-")[0]: one.is_noise for one in groups}
+    assert marked == {"noise": True, "chirps": False}
+
+
 def test_recordings_that_come_later_are_taken_in_and_nothing_is_touched(project, options, tmp_path):
     options = replace(options, output=tmp_path / "new")
     first = start_project(options)

@@ -266,3 +266,73 @@ def test_a_box_in_time_and_frequency_is_an_answer(page, answered) -> None:
     assert not any(row["differs"] for row in rows)
     wrong = {**place, "labels": ["owl"], "fmin_hz": 900, "fmax_hz": 500}
     assert "expected 0 <= lowest < highest" in refused(page, "answers", **wrong)
+
+
+def test_with_many_classes_the_most_used_ones_have_keys(project) -> None:
+    made = Project.open(project)
+    for number, label in enumerate([*"abcdefghijkl", *"jkljkl"]):
+        file = ("hum", "hiss", "sweep")[number % 3]
+        made.log.append(f"{file}-{number // 3}.wav", 0.0, 0.5, label, annotator="ann")
+    for page in browsing(app_of(project=project, runs=project.parent)):
+        keys = page.get("/api/label").json()["keys"]
+        assert dict(zip([*"abcdefjkl"], "123456789", strict=True)) == keys
+        done(page, "classes", name="b", key="q")  # its digit is for the next class
+        now = page.get("/api/label/groups").json()["keys"]
+        assert now == {**keys, "b": "q", "g": "2"}
+        given(page, "hum-7", "h")
+        given(page, "hiss-7", "h")  # more used now, but keys stay while people label
+        assert page.get("/api/label").json()["keys"] == now
+    for page in browsing(app_of(project=project, runs=project.parent)):
+        again = page.get("/api/label/classes").json()["keys"]
+        assert set(again) == {*"abcdehjkl", "f"}
+
+
+def given(page: Any, file: str, label: str, who: str = "bob", **more: Any) -> Any:
+    place = {"file": f"{file}.wav", "start_time": 0.0, "end_time": 0.5}
+    return done(
+        page, "answers", labels=[label], presence="positive", annotator=who, **place, **more
+    )
+
+
+def classes_of(page: Any) -> dict[str, int]:
+    return {one["name"]: one["n"] for one in page.get("/api/label/classes").json()["classes"]}
+
+
+def test_a_page_from_before_a_rename_does_not_bring_the_old_class_back(page, answered) -> None:
+    stale = page.get("/api/label").json()["names_of"]
+    done(page, "classes/rename", name="hiss", to="steam")
+    done(page, "classes/rename", name="steam", to="jet")
+    assert given(page, "hum-2", "hiss", names_of=stale)["entry"]["labels"] == ["jet"]
+    assert given(page, "hum-3", "hiss")["entry"]["labels"] == ["jet"]  # of an unknown time
+    row = listed(page)["hum-3.wav", "bob"]
+    entry = done(page, "answers/change", id=row["id"], labels=["steam"], presence="negative")
+    assert entry["entry"]["labels"] == ["jet"]
+    place = {"start_time": 0.0, "end_time": 0.5, "presence": "positive", "annotator": "bob"}
+    several = [{"file": f"hum-{n}.wav", "labels": ["hiss"], **place} for n in (4, 5)]
+    assert done(page, "answers/batch", answers=several)["labels"] == [["jet"], ["jet"]]
+    assert classes_of(page) == {"hum": 1, "jet": 6, "Hum": 1}
+    assert "was renamed 'jet'" in refused(page, "classes/rename", name="hiss", to="owl")
+    merged = {"name": "hum", "to": "hiss", "merge": True}
+    assert "was renamed 'jet'" in refused(page, "classes/rename", **merged)
+
+
+def test_an_answer_that_is_restored_after_a_rename_has_the_new_name(page, answered) -> None:
+    row = listed(page)["hiss-0.wav", "ann"]
+    back = done(page, "answers/delete", id=row["id"], annotator="eve")
+    given(page, "hum-0", "owl")  # in place of "hiss"
+    given(page, "hum-2", "hiss", "eve")
+    done(page, "classes/rename", name="hiss", to="steam")
+    done(page, "answers/delete", id=back["id"], annotator="eve")
+    done(page, "undo", annotator="bob")
+    assert classes_of(page) == {"hum": 1, "steam": 3, "Hum": 1}
+
+
+def test_the_old_name_is_free_for_a_new_class_and_after_an_undo(page, answered) -> None:
+    done(page, "classes/rename", name="hiss", to="steam")
+    fresh = page.get("/api/label/answers").json()["names_of"]
+    assert given(page, "hum-2", "hiss", names_of=fresh)["entry"]["labels"] == ["hiss"]
+    assert given(page, "hum-3", "hiss")["entry"]["labels"] == ["hiss"]  # it is a class now
+    assert classes_of(page) == {"hum": 1, "steam": 2, "Hum": 1, "hiss": 2}
+    done(page, "classes/rename", name="Hum", to="buzz")
+    done(page, "undo", annotator="ann")
+    assert given(page, "hum-4", "Hum", names_of=fresh)["entry"]["labels"] == ["Hum"]

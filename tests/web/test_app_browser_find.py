@@ -40,6 +40,7 @@ def test_the_folder_is_looked_through_corrected_and_saved_with_keys(page, tmp_pa
     answers = Project.open(page.project).log.standing()
     assert len(answers) == 2
     assert answers[1].labels == ("owl",)
+    page.get_by_text("Save …").click()
     with page.expect_download() as saving:
         page.get_by_role("link", name="One row per recording, CSV").click()
     saved = tmp_path / "saved.csv"

@@ -80,6 +80,23 @@ def test_another_start_with_another_folder_is_noticed(app_browser, project, tmp_
     context.close()
 
 
+def test_after_a_restart_one_goes_on_with_the_project(app_browser, project) -> None:
+    options: Any = {"folder": (project.parent / "recordings",), "runs": project.parent}
+    context = app_browser.new_context()
+    page = context.new_page()
+    for address in serving(app_of(**options)):
+        page.goto(f"{address}#/label/projects")
+        page.get_by_role("button", name="Open").click()  # of a project without an answer
+        page.get_by_role("heading", name="Group 1 of 4").wait_for()
+        page.get_by_role("link", name="Label one by one").click()
+        asked(page)
+    for _ in serving(app_of(**options), port=int(address.rstrip("/").rpartition(":")[2])):
+        page.goto(address)
+        page.reload()
+        asked(page)
+    context.close()
+
+
 def test_a_folder_without_recordings_starts_nothing(app_browser, tmp_path) -> None:
     (tmp_path / "empty").mkdir()
     for address in serving(app_of(folder=(tmp_path / "empty",), runs=tmp_path / "runs")):
@@ -112,13 +129,14 @@ def test_from_the_groups_to_a_table_of_all_recordings(page, project, tmp_path) -
 
     page.get_by_role("link", name="Find in all recordings").click()
     page.get_by_role("button", name="Find", exact=True).click()
+    page.get_by_text("Save …").click()
     with page.expect_download() as saved:
         page.get_by_role("link", name="One row per recording, CSV").click()
     saved.value.save_as(tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as stream:
         rows = [Path(row["file"]).name for row in csv.DictReader(stream)]
     assert sorted(rows) == sorted(path.name for path in (project.parent / "recordings").iterdir())
-    assert page.evaluate("window.counted.clicks") == 4
+    assert page.evaluate("window.counted.clicks") == 5
 
 
 def truth(file: str) -> str:
@@ -129,6 +147,8 @@ def truth(file: str) -> str:
 
 def saved(page: Any, link: str, file: Path) -> list[dict[str, str]]:
     """The rows of a table that the page gives."""
+    if not page.get_by_role("link", name=link).is_visible():
+        page.get_by_text("Save …").click()
     with page.expect_download() as saving:
         page.get_by_role("link", name=link).click()
     saving.value.save_as(file)

@@ -127,6 +127,36 @@ def test_predictions_of_the_project_are_listed_corrected_and_saved(page, at_once
         os.utime(later, (before.st_atime, before.st_mtime))
 
 
+def test_a_recording_has_the_counts_of_its_events_and_their_best_scores(page, at_once) -> None:
+    """One answer for a long recording says nothing of what is in it."""
+    of_events = [
+        ("hum-0.wav", 0.0, 0.1, "hum", 0.7),
+        ("hum-0.wav", 0.2, 0.3, "hum", 0.9),
+        ("hum-0.wav", 0.3, 0.4, "sweep", 0.6),
+        ("hiss-1.wav", 0.0, 0.5, "hiss", 0.8),
+    ]
+    found(page)
+    path = next((page.project / "found").glob("*/events.csv"))
+    names = ["file", "start_time", "end_time", "label", "score"]
+    table = pd.DataFrame(of_events, columns=names)
+    table["file"] = [str(page.project.parent / "recordings" / file) for file in table.file]
+    table.to_csv(path, index=False)
+    shown = {row["file"]: row["events"] for row in rows(page, "predictions", n=200)["rows"]}
+    assert shown["hum-0.wav"] == [["hum", 2, 0.9], ["sweep", 1, 0.6]]
+    assert shown["hiss-1.wav"] == [["hiss", 1, 0.8]]
+    assert shown["hum-1.wav"] == []
+    places = {row["file"]: row["places"] for row in rows(page, "predictions", n=200)["rows"]}
+    assert places["hum-0.wav"] == [[0.0, 0.1, "hum"], [0.2, 0.3, "hum"], [0.3, 0.4, "sweep"]]
+    assert places["hum-1.wav"] == []
+    saved = page.get("/api/find/tables/predictions").content
+    by_file = pd.read_csv(io.BytesIO(saved)).set_index("file")
+    counted = [name for name in by_file if name.startswith("n_events")]
+    expected = {"n_events": 3, "n_events:hum": 2, "n_events:sweep": 1, "n_events:hiss": 0}
+    assert by_file.loc["hum-0.wav", counted].to_dict() == expected
+    assert by_file.loc["hum-0.wav", "best_score:hum"] == 0.9
+    assert by_file["best_score:hum"].notna().sum() == 1
+
+
 def test_nothing_outside_the_folders_is_opened(page, at_once) -> None:
     assert sent(page, "find", {"where": "7"}).status_code == 400
     assert page.get("/api/find/rows", params={"kind": "events"}).status_code == 400

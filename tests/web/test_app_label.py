@@ -367,6 +367,19 @@ def test_what_is_said_beside_a_number_comes_with_it(page) -> None:
     assert any("classes with one answer" in note and "owl" in note for note in last["notes"])
 
 
+def test_answers_at_random_are_counted_as_they_measure_the_accuracy(page) -> None:
+    for _ in range(4):
+        item = asked(page, strategy="typical")
+        say(page, item, [kind(item)])
+    assert page.get("/api/label").json()["n_random"] == 0
+    for _ in range(5):
+        item = asked(page, strategy="random")
+        say(page, item, [kind(item)])
+    n = page.get("/api/label").json()["n_random"]
+    assert 5 <= n <= 9
+    assert learned(page)["history"][-1]["by_random"]["n"] == n
+
+
 def test_what_is_skipped_is_no_answer_and_comes_last(page, project) -> None:
     first = asked(page)
     skip = {key: first[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}

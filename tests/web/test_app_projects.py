@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from semisonic.cli.main import main
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Queue
+from semisonic.web.projects import DEMO_SOUNDS
 from systems import LINKS
 from waiting import until
 
@@ -186,6 +188,23 @@ def test_a_copy_is_in_the_group_of_its_original(page, place, at_once) -> None:
     assert (left_out["n"], left_out["n_recordings"]) == (8, 7)
     assert left_out["n_right"] <= 6, "the copy was learned while the original was left out"
     assert "from 7 recordings" in step["said"]["left_out"]
+
+
+@pytest.mark.slow
+def test_a_demo_makes_its_recordings_and_is_opened_again(page, place, at_once, monkeypatch) -> None:
+    few = replace(DEMO_SOUNDS, clips_per_class=2)
+    monkeypatch.setattr("semisonic.web.projects.DEMO_SOUNDS", few)
+    assert page.post("/api/projects/demo").status_code == 200
+    assert page.get("/api/state").json()["project"] == "demo"
+    groups = page.get("/api/label/groups").json()["groups"]
+    assert sum(group["size"] for group in groups) == 24
+    again = page.post("/api/projects/demo")
+    assert "exists already" in again.json()["error"]
+    for other in browsing(app_of(runs=place / "runs")):  # without a folder
+        (found,) = other.get("/api/projects").json()["projects"]
+        assert (found["name"], found["is_open"], found["is_done"]) == ("demo", True, True)
+        assert other.post("/api/projects/open", json={"name": "demo"}).status_code == 200
+        assert other.get("/api/state").json()["folders"] == []
 
 
 def test_silence_and_noise_have_no_name_after_the_first_round(page, place, at_once) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from app_helpers import app_of, browsing
 
+from semisonic.labeling.rounds import AccuracyEstimate, read_history
 from systems import LINKS
 
 pytest.importorskip("fastapi")
@@ -49,6 +51,38 @@ def test_a_model_is_chosen_from_the_runs(browser) -> None:
     assert browser.post("/api/model", json={"name": "odd"}).status_code == 400
     facts = browser.post("/api/model", json={"name": "deep/second"}).json()
     assert facts["model"]["classes"] == ["hiss", "hum", "sweep"]
+
+
+def test_the_list_has_classes_and_the_measured_accuracy(browser, runs, app_project) -> None:
+    metrics = {"accuracy": 0.8, "accuracy_interval": [0.6, 0.9], "n_clips": 20}
+    text = json.dumps({"validation": metrics})
+    (runs / "first" / "metrics.json").write_text(text, encoding="utf-8")
+    estimate = AccuracyEstimate(6, 8, 0.75, 0.4, 0.93, 8)
+    row = {f"random_{name}": value for name, value in estimate._asdict().items()}
+    frame = read_history(app_project).reindex([0]).assign(**row)  # the columns without rounds
+    frame.to_csv(runs / "deep" / "second" / "history.csv", index=False)
+    found = {run["name"]: run for run in browser.get("/api/runs").json()["runs"]}
+    assert found["first"]["classes"] == ["hiss", "hum", "sweep"]
+    accuracy = {"accuracy": 0.8, "low": 0.6, "high": 0.9, "on": "20 validation clips"}
+    assert found["first"]["accuracy"] == accuracy
+    assert found["deep/second"]["accuracy"]["accuracy"] == 0.75
+    assert found["deep/second"]["accuracy"]["on"] == "8 segments drawn at random"
+    assert (found["odd"]["classes"], found["odd"]["accuracy"]) == ([], None)
+
+
+@pytest.mark.slow
+def test_a_model_is_exported_for_other_programs(browser) -> None:
+    refused = browser.post("/api/model/onnx", json={"name": ""})
+    assert "choose one under Models" in refused.json()["error"]
+    assert browser.post("/api/model/onnx", json={"name": "odd"}).status_code == 400
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    saved = browser.post("/api/model/onnx", json={"name": "deep/second"})
+    assert saved.status_code == 200, saved.text
+    assert "second.onnx" in saved.headers["content-disposition"]
+    file = onnx.load_from_string(saved.content)
+    assert "hiss" in "".join(one.value for one in file.metadata_props)
+    assert runtime.InferenceSession(saved.content).get_outputs()[0].name == "scores"
 
 
 def test_a_model_without_a_record_is_as_old_as_its_file(browser, runs) -> None:

@@ -11,9 +11,9 @@ import math
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,9 @@ NONE_HEARD, PASSED_OVER = "-", "?"
 """Marks in the column ``label`` of a table: none of the classes is present; uncertain."""
 MOST_LABELS = 100
 """Most labels per answer."""
+CORRECTS, RENAMED = "corrects", "renamed"
+"""Keys in an entry: the ids of the entries that undid those it replaces; the old and the new name
+of the class whose new name is the reason."""
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text that follows."""
@@ -503,7 +506,23 @@ def _majority(votes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
 
 
 def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
-    """The answers that nobody undid, oldest first; of two with one id the first."""
+    """The answers that nobody undid, oldest first; of two with one id the first.
+
+    Labels have the names that later renames gave to their classes.
+    """
+    by_id, taken_back = _undone(entries)
+    renames = _renames(by_id, taken_back)
+    valid = [one for one in by_id.values() if not one.undoes and one.id not in taken_back]
+    return [_renamed(one, renames) for one in valid] if renames else valid
+
+
+def _renamed(entry: LabelEntry, renames: Iterable[ClassRename]) -> LabelEntry:
+    labels = present_names(entry.labels, renames, entry.time)
+    return entry if labels == entry.labels else replace(entry, labels=labels)
+
+
+def _undone(entries: Iterable[LabelEntry]) -> tuple[dict[str, LabelEntry], set[str]]:
+    """Entries by id, oldest first, and the ids of those that were undone."""
     by_id: dict[str, LabelEntry] = {}
     for entry in sorted(entries, key=lambda entry: entry.order):
         by_id.setdefault(entry.id, entry)
@@ -513,7 +532,50 @@ def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
             target = by_id.get(entry.undoes)
             if target is not None and target.order < entry.order:
                 taken_back.add(entry.undoes)
-    return [one for one in by_id.values() if not one.undoes and one.id not in taken_back]
+    return by_id, taken_back
+
+
+@dataclass(frozen=True)
+class ClassRename:
+    """A class with another name since a ``time`` (as in entries): its old ``name``, and ``to``."""
+
+    time: str
+    name: str
+    to: str
+
+
+def class_renames(entries: Iterable[LabelEntry]) -> list[ClassRename]:
+    """The renamed classes, oldest first, without renames that were undone.
+
+    A rename was undone if the answers that it replaced are valid again. It holds if its own answers
+    were changed or deleted later.
+    """
+    return _renames(*_undone(entries))
+
+
+def _renames(by_id: Mapping[str, LabelEntry], taken_back: Set[str]) -> list[ClassRename]:
+    found: list[ClassRename] = []
+    for entry in by_id.values():
+        names, replaced = entry.more.get(RENAMED), entry.more.get(CORRECTS, ())
+        if not isinstance(names, list) or [type(one) for one in names] != [str, str]:
+            continue
+        if any(one in by_id and one not in taken_back for one in replaced):
+            rename = ClassRename(entry.time, names[0], names[1])
+            if found and (found[-1].name, found[-1].to) == (rename.name, rename.to):
+                found.pop()  # another of its answers
+            found.append(rename)
+    return found
+
+
+def present_names(
+    labels: Iterable[str], renames: Iterable[ClassRename], since: str = ""
+) -> tuple[str, ...]:
+    """The names that labels have after renames later than a time, each once."""
+    names = tuple(labels)
+    for one in renames:
+        if one.time > since:
+            names = tuple(one.to if name == one.name else name for name in names)
+    return tuple(dict.fromkeys(names))
 
 
 def standing_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:

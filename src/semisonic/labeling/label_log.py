@@ -20,10 +20,14 @@ from semisonic.core.files import exclusive, path_from
 from semisonic.data.cache import sync
 from semisonic.data.events import segment_key
 from semisonic.data.label_log import (
+    CORRECTS,
     FORMAT,
     HEADER,
+    RENAMED,
+    ClassRename,
     LabelEntry,
     ResolvedLabels,
+    class_renames,
     current_answers,
     in_utc,
     last_entry,
@@ -32,8 +36,6 @@ from semisonic.data.label_log import (
     standing_answers,
 )
 
-CORRECTS = "corrects"
-"""Key in an entry: the ids of the entries that undid those it replaces."""
 CHANGED_BY, SINCE = "changed_by", "since"
 """Keys in an entry of :meth:`LabelLog.change`: its author, and the time of the first answer."""
 _TAIL = 1 << 20  # bytes from the end in which the last entry is looked for
@@ -192,7 +194,8 @@ class LabelLog:
         lines = []
         for old, fields in changes:
             back = _undo(old.id, annotator)
-            about = {**old.more, **(more or {}), CORRECTS: [back.id]}
+            kept = {name: value for name, value in old.more.items() if name != RENAMED}
+            about = {**kept, **(more or {}), CORRECTS: [back.id]}
             about |= {CHANGED_BY: annotator, SINCE: old.more.get(SINCE, old.time)}
             try:
                 new = replace(old, id=uuid.uuid4().hex, time=now(), more=about, **fields)
@@ -235,6 +238,10 @@ class LabelLog:
     def standing(self) -> list[LabelEntry]:
         """The valid answers, oldest first: the last of each annotator about a segment."""
         return standing_answers(self.entries())
+
+    def renames(self) -> list[ClassRename]:
+        """The renamed classes, oldest first, without renames that were undone."""
+        return class_renames(self.entries())
 
     def problems(self) -> tuple[tuple[str, str], ...]:
         """Lines that are not entries, with place and reason."""

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.classifier.model_file import MODEL
 from semisonic.classifier.unknown import features_of_noise
@@ -35,7 +36,7 @@ from semisonic.core.files import read_json, write_json
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
 from semisonic.data.datasets.load import Failures, name_from
-from semisonic.data.label_log import label_fault, spelling
+from semisonic.data.label_log import RENAMED, label_fault, present_names, spelling
 from semisonic.labeling.answers import match
 from semisonic.labeling.clusters import find_clusters, nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
@@ -71,6 +72,8 @@ FORMAT = 2
 _ENTRIES = {"recordings": str, "encoder": str, "seed": int, "several_labels": bool}
 _NOISES, _MOST_NOISY = 4, 100
 """Number of waves of each kind of synthetic noise, and of rows compared with each."""
+_APART = 0.1
+"""Share of synthetic noise that may be farther from the rest than a group like noise is."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,16 @@ class ProjectCluster:
         Central segments to listen to, from different recordings if possible.
     answers : mapping of str to int
         Number of segments with each label.
+    is_noise : bool
+        Whether most segments sound like steady noise, as near to synthetic noise as most synthetic
+        noise is to other such noise.
     """
 
     number: int
     size: int
     typical: tuple[Suggestion, ...]
     answers: dict[str, int]
+    is_noise: bool = False
 
 
 class Project:
@@ -295,7 +302,9 @@ class Project:
         answers = self.log.standing()
         known = {label for one in answers for label in one.labels}
         if name not in known:
-            raise DataError(f"found no answer with the label '{name}'; {nearest(name, known)}")
+            later = present_names([name], self.log.renames())[0]
+            why = f"it was renamed '{later}'" if later != name else nearest(name, known)
+            raise DataError(f"found no answer with the label '{name}'; {why}")
         if reason := label_fault(to):
             raise DataError(f"'{name}' cannot be renamed: {reason}")
         same = sorted(one for one in known - {name} if spelling(one) == spelling(to))
@@ -304,12 +313,16 @@ class Project:
                 f"there is already a class '{same[0]}'; merge '{name}' with it, or choose "
                 "another name"
             )
+        if merge and to not in known:
+            later = present_names([to], self.log.renames())[0]
+            why = f"it was renamed '{later}'" if later != to else nearest(to, known)
+            raise DataError(f"'{name}' cannot be merged with '{to}': there is no such class; {why}")
         changes = [
             (one, {"labels": tuple(dict.fromkeys(to if n == name else n for n in one.labels))})
             for one in answers
             if name in one.labels
         ]
-        self.log.change(changes, annotator=annotator, more=more)
+        self.log.change(changes, annotator=annotator, more={**(more or {}), RENAMED: [name, to]})
         looks = dict(self.class_looks)
         look = looks.pop(name, {})
         self._set_looks({to: look, **looks})
@@ -360,10 +373,11 @@ class Project:
             nearest_to_centres(self.index.vectors, number, clips.group, n_typical)
         ):
             own = np.flatnonzero(number == cluster).tolist()
+            is_noise = self._sounds_like_noise(self.index.vectors[own])
             counts = Counter(name for row in own for name in labels.get(row, ()))
             each = (Suggestion.of_row(clips, row, TYPICAL, cluster=cluster) for row in rows)
             typical = named_by(self.log, Queue(clips.root, tuple(each)))
-            found.append(ProjectCluster(cluster, len(own), typical.rows, dict(counts)))
+            found.append(ProjectCluster(cluster, len(own), typical.rows, dict(counts), is_noise))
         return tuple(found)
 
     def noise_like(self, n: int) -> tuple[Suggestion, ...]:
@@ -380,14 +394,31 @@ class Project:
     @cached_property
     def _noise_order(self) -> list[int]:
         """Rows by similarity to their nearest synthetic noise, the most similar first."""
-        if self.index.is_elsewhere:  # no noise can be embedded beside them
+        noise = self._noise
+        if not len(noise):
             return []
-        embedder = self.index.embedder()
-        heard = features_of_noise(embedder.mel, seed=self.seed, per_kind=_NOISES, beyond_db=0.0)
         k = min(_MOST_NOISY, len(self.index))
-        rows, values = nearest_rows(self.index.vectors, embedder(heard, "cpu")[0], k)
+        rows, values = nearest_rows(self.index.vectors, noise, k)
         order = np.argsort(-values.ravel(), kind="stable")
         return list(dict.fromkeys(rows.ravel()[order].tolist()))
+
+    @cached_property
+    def _noise(self) -> NDArray[np.float32]:
+        """Vectors of synthetic noise, (n, dim); none where it cannot be embedded."""
+        if self.index.is_elsewhere:
+            return np.empty((0, self.index.vectors.shape[1]), np.float32)
+        embedder = self.index.embedder()
+        noise = features_of_noise(embedder.mel, seed=self.seed, per_kind=_NOISES, beyond_db=0.0)
+        return np.asarray(embedder(noise, "cpu")[0], np.float32)
+
+    def _sounds_like_noise(self, vectors: NDArray[np.float32]) -> bool:
+        """Whether most of some vectors are as near to synthetic noise as it is to its own kind."""
+        noise = self._noise
+        if not len(noise):
+            return False
+        between = nearest_rows(noise, noise, 2).values[:, 1]  # the nearest one is itself
+        to_noise = nearest_rows(noise, vectors, 1).values[:, 0]
+        return bool(np.median(to_noise) >= np.quantile(between, _APART))
 
     def split_cluster(self, number: int) -> None:
         """Split a group in two; the larger part keeps its number, the other one gets a new one.

@@ -96,6 +96,8 @@ class BackgroundWorker:
 
 PROJECT, FIND, IMPROVE = "project", "find", "improve"
 """The tasks of :mod:`semisonic.web.worker`."""
+SOUNDS = "sounds"
+"""The first step of a demo: its recordings are made."""
 _PATIENCE = 30.0
 
 

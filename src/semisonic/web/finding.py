@@ -35,6 +35,7 @@ EVENTS, PREDICTIONS = "events", "predictions"
 ORDERS = ("surest", "least sure", "file")
 PLAN = (EVENTS, PREDICTIONS)
 _BYTES = "surrogateescape"  # names of files need not be UTF-8
+_MOST_PLACES = 500
 _SHOWN = ["file", "start_time", "end_time", "label", "score"]
 
 
@@ -90,7 +91,11 @@ class Found:
         return make_events(self.table(EVENTS).to_dict("records"))
 
     def predictions_csv(self) -> str:
-        """The table of ``semisonic predict``, with recordings named as in the other tables.
+        """The table of ``semisonic predict`` and the events of each recording.
+
+        Recordings are named as in the other tables. ``n_events`` is the number of events, and for
+        each class with events, ``n_events:NAME`` their number and ``best_score:NAME`` the highest
+        score.
 
         Raises
         ------
@@ -101,8 +106,41 @@ class Found:
             self.path(PREDICTIONS), dtype=str, keep_default_na=False, encoding_errors=_BYTES
         )
         table["file"] = [_relative(file, self.root) for file in table.file]
+        counts, by_class = self.event_counts(), dict[str, Any]()
+        for name in dict.fromkeys(counts.label):
+            its = counts[counts.label == name].set_index("file").reindex(table.file)
+            by_class[f"n_events:{name}"] = its.n.fillna(0).astype(int).to_numpy()
+            best = its.best.to_numpy()
+            by_class[f"best_score:{name}"] = ["" if x != x else f"{x:.4f}" for x in best]
+        total = counts.groupby("file").n.sum().reindex(table.file, fill_value=0)
+        table = table.assign(n_events=total.to_numpy(), **by_class)
         rows = [list(table), *table.to_numpy().tolist()]
         return "".join(map(csv_line, rows))
+
+    def event_counts(self) -> pd.DataFrame:
+        """Number ``n`` and ``best`` score of the events of each ``file`` and ``label``, the most
+        frequent class of a recording first.
+
+        Raises
+        ------
+        DataError
+            When the folder was not searched yet.
+        """
+        groups = self.table(EVENTS).groupby(["file", "label"], as_index=False)
+        counts = groups.agg(n=("score", "size"), best=("score", "max"))
+        return counts.sort_values(["file", "n", "best"], ascending=[True, False, False])
+
+    def event_places(self, file: str) -> list[list[Any]]:
+        """Start, end and class of the events of a recording for its time line, the surest of many.
+
+        Raises
+        ------
+        DataError
+            When the folder was not searched yet.
+        """
+        table = self.table(EVENTS)
+        its = table[table.file == file].nlargest(_MOST_PLACES, "score").sort_values("start_time")
+        return its[["start_time", "end_time", "label"]].to_numpy(object).tolist()
 
     def path(self, kind: str) -> Path:
         """The file of a table.
@@ -285,6 +323,12 @@ def finding_routes(app_state: AppState) -> APIRouter:
             {**row, "said": said.get(segment_key(row["file"], row["start_time"], row["end_time"]))}
             for row in chosen.iloc[first : first + n].to_dict("records")
         ]
+        if kind == PREDICTIONS:
+            counts = found.event_counts()
+            for row in rows:
+                its = counts[counts.file == row["file"]]
+                row["events"] = its[["label", "n", "best"]].to_numpy(object).tolist()
+                row["places"] = found.event_places(row["file"])
         labels = table.label[table.label != ""].value_counts()
         return {"rows": json_ready(rows), "n": len(chosen), "labels": list(labels.items())}
 

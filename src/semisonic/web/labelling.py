@@ -12,11 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError
@@ -24,96 +23,22 @@ from semisonic.core.temporary import temporary_folder
 from semisonic.data.datasets.layout import TEXT_SUFFIXES
 from semisonic.data.events import POSITIVE, Events, SegmentKey, segment_key
 from semisonic.data.formats.label_files import collect_labels
-from semisonic.data.label_log import MOST_LABELS, LabelEntry, Segment
+from semisonic.data.label_log import LabelEntry, Segment, present_names
 from semisonic.labeling.imported import ImportedLabels, import_labels
 from semisonic.labeling.label_log import CHANGED_BY, SINCE
 from semisonic.labeling.options import MIX
 from semisonic.labeling.probe import LabelIssue
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import UNCERTAIN_REASON, Suggestion, place_of
+from semisonic.labeling.rounds import random_sample
 from semisonic.labeling.suggest import AllAnswered
+from semisonic.web.label_requests import (
+    AnswerRequest,
+    ChangeRequest,
+    RenameRequest,
+    SegmentRequest,
+)
 from semisonic.web.learning import Learning
-from semisonic.web.wire import FileName
-
-# An answer as it comes from the page.
-
-
-Name = Annotated[str, Field(max_length=100)]
-Annotator = Annotated[str, Field(min_length=1, max_length=100)]
-"""A name, or the name of the browser, so that two people without a name stay apart."""
-Presence = Literal["positive", "negative", "uncertain"]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Hertz = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class SegmentRequest(BaseModel):
-    """A segment of a recording; the file is named as in the log."""
-
-    file: FileName
-    start_time: Seconds
-    end_time: Seconds
-
-
-class AnswerRequest(SegmentRequest):
-    """The answer of an annotator about a segment.
-
-    Attributes
-    ----------
-    guess, guess_score : str, float
-        The model's best prediction when the question was asked; empty without a model.
-    fmin_hz, fmax_hz : float, optional
-        Limits in frequency, if a box was drawn.
-    asked : (float, float), optional
-        The segment that was asked about, if the answer is about a part of it.
-    review : {"", "kept", "changed"}
-        What became of an answer that looked wrong.
-    """
-
-    labels: Annotated[tuple[Name, ...], Field(max_length=MOST_LABELS)]
-    presence: Presence
-    annotator: Annotator
-    note: Annotated[str, Field(max_length=2000)] = ""
-    source: Name = ""
-    fmin_hz: Hertz | None = None
-    fmax_hz: Hertz | None = None
-    guess: Name = ""
-    guess_score: Annotated[float, Field(ge=0, le=1)] = 0.0
-    asked: tuple[float, float] | None = None
-    review: Literal["", "kept", "changed"] = ""
-
-    def row(self) -> dict[str, Any]:
-        """The fields that the log keeps."""
-        return self.model_dump(exclude={"guess", "guess_score", "asked", "review"})
-
-
-class ChangeRequest(BaseModel):
-    """A new text of an answer."""
-
-    id: Name
-    labels: Annotated[tuple[Name, ...], Field(max_length=MOST_LABELS)]
-    presence: Presence
-    annotator: Annotator
-
-
-class RenameRequest(BaseModel):
-    """The old and the new name of a class."""
-
-    name: Name
-    to: Name
-    annotator: Annotator
-    merge: bool = False
-
-
-class LookRequest(BaseModel):
-    """How a class is shown: a colour such as ``#4aa19f`` and a key; "" for the default."""
-
-    name: Name
-    colour: Annotated[str, Field(pattern="^(#[0-9a-f]{6})?$")] = ""
-    key: Annotated[str, Field(pattern=r"^[^\W_]?$")] = ""
-
-
-# Where people listen and answer: who is asked about which segment, and the answers.
-
 
 HELD_SECONDS = 300.0
 """How long a segment is reserved for the person who was asked."""
@@ -121,12 +46,15 @@ _BATCH = 20
 _CLOSE = 1e-3
 TYPICAL_SHOWN = 4
 """Number of sounds of a group to listen to."""
+DIGITS = "123456789"
+"""Keys of classes that have none of their own."""
 REVIEW = "review"
 """In an entry: what became of an answer that looked wrong, "kept" or "changed"."""
 BATCH = "batch"
 """In an entry: an id that answers given at once have in common."""
 ASKED = "asked"
 """In an entry about a part: start and end of the segment that was asked about."""
+_Answer = TypeVar("_Answer", AnswerRequest, ChangeRequest)
 
 
 class LabelingSession:
@@ -152,6 +80,7 @@ class LabelingSession:
         self._strategy = MIX
         self._held: dict[SegmentKey, tuple[str, float]] = {}
         self._skipped: dict[str, dict[SegmentKey, None]] = {}
+        self._digits: dict[str, str] = {}
 
     # What is asked.
 
@@ -289,6 +218,7 @@ class LabelingSession:
         DataError
             When it does not fit: see :meth:`require_fit`.
         """
+        (said,) = self._with_present_names([said])
         self.require_fit([said])
         log, row = self.project.log, said.row()
         if said.review == "changed":  # it stands in place of what others said
@@ -300,7 +230,7 @@ class LabelingSession:
         self._done(said)
         return entry
 
-    def answer_all(self, several: Sequence[AnswerRequest]) -> None:
+    def answer_all(self, several: Sequence[AnswerRequest]) -> tuple[LabelEntry, ...]:
         """Log several answers, all or none; one undo removes them.
 
         Raises
@@ -308,11 +238,32 @@ class LabelingSession:
         DataError
             When one of them does not fit: see :meth:`require_fit`.
         """
+        several = self._with_present_names(several)
         self.require_fit(several)
         more = {BATCH: uuid.uuid4().hex}
-        self.project.log.extend({**said.row(), "more": more} for said in several)
+        entries = self.project.log.extend({**said.row(), "more": more} for said in several)
         for said in several:
             self._done(said)
+        return entries
+
+    def names_of(self) -> str:
+        """The time of the newest entry of the log; a page sends it back with answers."""
+        return max((one.time for one in self.project.log.entries()), default="")
+
+    def _with_present_names(self, several: Sequence[_Answer]) -> list[_Answer]:
+        """Answers with the new names of classes that were renamed after their page was loaded."""
+        renames = self.project.log.renames()
+        if not renames:
+            return list(several)
+        classes = set(self.project.classes)
+
+        def present(label: str, names_of: str) -> str:
+            is_known = not names_of and label in classes
+            return label if is_known else present_names([label], renames, names_of)[0]
+
+        names = (tuple(present(n.strip(), one.names_of) for n in one.labels) for one in several)
+        pairs = zip(several, names, strict=True)
+        return [one.model_copy(update={"labels": its}) for one, its in pairs]
 
     def _guess(self, said: AnswerRequest) -> dict[str, Any]:
         """The model's best prediction when the question was asked, even if it was hidden."""
@@ -395,13 +346,19 @@ class LabelingSession:
         """Groups of similar segments, the largest first, with sounds to play and their answers."""
         return [
             {
-                "number": found.number,
-                "size": found.size,
-                "answers": found.answers,
-                "sounds": self._said_of(found.typical),
+                "number": one.number,
+                "size": one.size,
+                "answers": one.answers,
+                "is_noise": one.is_noise,
+                "sounds": self._said_of(one.typical),
             }
-            for found in self.project.clusters(TYPICAL_SHOWN)
+            for one in self.project.clusters(TYPICAL_SHOWN)
         ]
+
+    def n_random(self) -> int:
+        """Number of answers that measure the accuracy: those about a random sample."""
+        log = self.project.log
+        return len(random_sample(log.answers(), log.root, self.project.seed))
 
     def noise_like(self) -> list[dict[str, Any]]:
         """Sounds that may have none of the classes, without those that a group shows."""
@@ -422,10 +379,31 @@ class LabelingSession:
             self.project.split_cluster(number)
 
     def classes(self) -> list[str]:
-        """Classes in the order in which they were first named, so that keys keep their meaning."""
+        """Classes in the order in which they were first named, so that colours stay."""
         heard = [one for one in self.project.log.standing() if one.presence == POSITIVE]
         heard.sort(key=_since)
         return list(dict.fromkeys(label for one in heard for label in one.labels))
+
+    def class_keys(self) -> dict[str, str]:
+        """The key of each class that has one: its own, or a digit.
+
+        Digits go to the most used classes when the project is opened, and to new ones while there
+        are any left. They stay afterwards, so that a key means the same while people label.
+        """
+        names, looks = self.classes(), self.project.class_looks
+        own = {name: key for name in names if (key := looks.get(name, {}).get("key"))}
+        with self._lock:
+            kept = {
+                name: key
+                for name, key in self._digits.items()
+                if name in names and name not in own and key not in own.values()
+            }
+            free = [key for key in DIGITS if key not in {*kept.values(), *own.values()}]
+            rest = [name for name in names if name not in kept and name not in own]
+            n = Counter(label for one in self.project.log.standing() for label in one.labels)
+            chosen = sorted(rest, key=lambda name: -n[name])[: len(free)]
+            self._digits = {**kept, **dict(zip(sorted(chosen, key=rest.index), free, strict=False))}
+            return {**self._digits, **own}
 
     def looks(self) -> list[dict[str, Any]]:
         """Name, answers, colour and key of each class, in the order of :meth:`classes`."""
@@ -476,6 +454,7 @@ class LabelingSession:
         old = next((one for one in log.answers() if one.id == said.id), None)
         if old is None:
             raise DataError("this answer does not exist any more; reload the page")
+        (said,) = self._with_present_names([said])
         labels = tuple(dict.fromkeys(label.strip() for label in said.labels))
         self.project.label_check()(labels)
         fields = {"labels": labels, "presence": said.presence, "annotator": said.annotator}

@@ -14,6 +14,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import read_json
 from semisonic.core.options import from_mapping
 from semisonic.data.label_log import read_log, standing_answers
+from semisonic.data.options import SynthOptions
 from semisonic.data.outputs import check_folder
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import ABOUT, LOG, Project
@@ -23,6 +24,11 @@ from semisonic.web.runs import AllowedFolders, Runs
 
 _NAME = re.compile(r"\w[\w .-]{0,59}")
 _MOST_PROJECTS = 200
+DEMO, DEMO_RECORDINGS = "demo", "demo-recordings"
+"""The project of examples, and the folder of its recordings beside it."""
+DEMO_SOUNDS = SynthOptions(
+    n_classes=12, clips_per_class=8, clips_per_recording=1, n_folds=2, n_pool=0, snr_db=30.0
+)
 
 
 class Projects:
@@ -122,6 +128,20 @@ class Projects:
             several_labels=several_labels,
             device=self._device,
         )
+
+    def demo(self) -> ProjectOptions:
+        """The options of a project of example recordings, which are made with it.
+
+        Raises
+        ------
+        DataError
+            When there is one already.
+        """
+        output = self._output(DEMO)
+        if (output / ABOUT).is_file() or (output / BEGUN).is_file():
+            raise DataError(f"the project '{DEMO}' exists already: open it in the list")
+        recordings = self._runs.folder / DEMO_RECORDINGS / "labelled"
+        return ProjectOptions(recordings, output, encoder=SYNTH, device=self._device)
 
     def again(self, name: str) -> ProjectOptions:
         """The options of an unfinished project, to continue it.

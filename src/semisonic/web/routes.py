@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +16,14 @@ from starlette.responses import Response, StreamingResponse
 
 from semisonic.audio.spectrogram import LOWEST_HZ
 from semisonic.audio.write import write
+from semisonic.classifier.export import export
 from semisonic.classifier.info import info
 from semisonic.classifier.model_file import MODEL
 from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import json_ready
 from semisonic.core.options import nearest
+from semisonic.core.temporary import temporary_folder
 from semisonic.data.events import Events
 from semisonic.labeling.improve import why_not
 from semisonic.labeling.options import MIX, STRATEGIES
@@ -28,16 +31,17 @@ from semisonic.labeling.queue import RANDOM, Suggestion
 from semisonic.web.analysis import RULES, Analysis, event_options, score_table
 from semisonic.web.downloads import download_labels
 from semisonic.web.finding import finding_routes
-from semisonic.web.labelling import (
+from semisonic.web.label_requests import (
     Annotator,
     AnswerRequest,
     ChangeRequest,
-    LabelingSession,
     LookRequest,
     Name,
     RenameRequest,
     SegmentRequest,
 )
+from semisonic.web.labelling import LabelingSession
+from semisonic.web.projects import DEMO
 from semisonic.web.recordings import (
     FINEST,
     MOST_LISTED,
@@ -336,7 +340,7 @@ Named = Annotated[Text, Body(embed=True)]
 
 def run_routes(app_state: AppState) -> APIRouter:
     """The routes."""
-    router = APIRouter(prefix="/api")
+    router, exporting = APIRouter(prefix="/api"), threading.Lock()
 
     @router.get("/runs")
     def get_runs() -> dict[str, Any]:
@@ -363,6 +367,17 @@ def run_routes(app_state: AppState) -> APIRouter:
         path = app_state.model_path
         path = path / MODEL if path.is_dir() else path
         return download(f"{path.parent.name}-{path.name}", path.read_bytes(), "application/zip")
+
+    @router.post("/model/onnx")
+    def export_model(name: Named = "") -> Response:
+        """The model of a run, or the one in use, as an ONNX file that was compared with it."""
+        path = app_state.runs.model(name) if name else app_state.model_path
+        if path is None:
+            raise ModelError("no model is open: choose one under Models")
+        place = path if path.is_dir() else path.parent
+        with temporary_folder() as folder, exporting:
+            file = export(path, folder / f"{place.resolve().name}.onnx").file
+            return download(file.name, file.read_bytes(), "application/octet-stream")
 
     @router.post("/model")
     def take_model(name: Named) -> dict[str, Any]:
@@ -427,6 +442,11 @@ def project_routes(app_state: AppState) -> APIRouter:
         options = app_state.projects.new(**new.model_dump())
         return {"making": app_state.make_project(new.name, options).facts()}
 
+    @router.post("/demo")
+    def start_demo() -> dict[str, Any]:
+        options = app_state.projects.demo()
+        return {"making": app_state.make_project(DEMO, options, is_demo=True).facts()}
+
     @router.post("/again")
     def go_on(name: Named) -> dict[str, Any]:
         options = app_state.projects.again(name)
@@ -490,8 +510,11 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {
             **at.project.describe(),
             "classes": at.classes(),
+            "names_of": at.names_of(),
             "looks": at.project.class_looks,
+            "keys": at.class_keys(),
             "learning": at.learning.facts(),
+            "n_random": at.n_random(),
             "improving": None if app_state.improving is None else app_state.improving.facts(),
             "can_improve": not why_not(at.project),
             "vectors": at.project.vectors_said,
@@ -516,9 +539,10 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.post("/answers/batch")
     def post_answers(answers: Annotated[list[AnswerRequest], _AT_ONCE]) -> dict[str, Any]:
-        session().answer_all(answers)
+        entries = session().answer_all(answers)
         n = len(session().project.log.current())
-        return {"answers": n, "classes": session().classes()}
+        labels = [one.labels for one in entries]
+        return {"answers": n, "classes": session().classes(), "labels": labels}
 
     @router.get("/groups")
     def get_groups() -> dict[str, Any]:
@@ -526,6 +550,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "groups": session().groups(),
             "noise": session().noise_like(),
             "classes": session().classes(),
+            "keys": session().class_keys(),
+            "names_of": session().names_of(),
         }
 
     @router.post("/groups/split")
@@ -566,7 +592,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/classes")
     def get_classes() -> dict[str, Any]:
-        return {"classes": session().looks()}
+        at = session()
+        return {"classes": at.looks(), "keys": at.class_keys(), "names_of": at.names_of()}
 
     @router.post("/classes")
     def set_class_look(said: LookRequest) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from semisonic.audio.find import AUDIO_SUFFIXES, find_audio
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.files import read_json
+from semisonic.core.text import count_text
+from semisonic.labeling.rounds import estimates_of, read_history
+from semisonic.models.model_file import read_about
 
 # The folders that the page may open, and nothing outside them.
 
@@ -23,14 +26,22 @@ MOST_LISTED = 5000
 class AllowedFolders:
     """Opened folders; a recording has the number of its folder and a path below it.
 
+    Parameters
+    ----------
+    folders : iterable of Path
+        What the page lists and opens.
+    own : Path, optional
+        A folder of recordings that the app made itself, for a project; it need not exist.
+
     Raises
     ------
     OptionError
         When a path is not a folder.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(self, folders: Iterable[Path], own: Path | None = None) -> None:
         self.folders = tuple(folders)
+        self._own = () if own is None else (own,)
         for folder in self.folders:
             if not folder.is_dir():
                 raise OptionError(f"option 'folder': '{folder}' is not a folder")
@@ -120,7 +131,7 @@ class AllowedFolders:
     def holds(self, path: Path) -> bool:
         """Whether a path is in an opened folder, after following links."""
         real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(folder.resolve()) for folder in self.folders)
+        return any(real.is_relative_to(folder.resolve()) for folder in (*self.folders, *self._own))
 
     def require(self, path: Path) -> None:
         """Check that a path is in an opened folder.
@@ -181,7 +192,42 @@ class Run:
         """The fields that the list shows."""
         known = {key: self.record.get(key) for key in ("command", "status", "seconds")}
         said = {"name": self.name, "kind": self.kind, "started": self.time}
-        return {**said, "pages": list(self.pages), **known}
+        about = {"classes": list(self.classes), "accuracy": self.accuracy}
+        return {**said, "pages": list(self.pages), **known, **about}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of its classifier; empty without one that can be read."""
+        if self.kind != "model":
+            return ()
+        try:
+            return tuple(read_about(self.path / MODEL)["classes"])
+        except ModelError:
+            return ()
+
+    @property
+    def accuracy(self) -> dict[str, Any] | None:
+        """The measured ``accuracy`` of its classifier with its interval (``low``, ``high``), 0 to
+        1, and ``on`` what; None if it was not measured.
+        """
+        if self.kind != "model":
+            return None
+        try:
+            rounds = read_history(self.path).to_dict("records")
+            if rounds:
+                found = estimates_of({str(k): v for k, v in rounds[-1].items()})["by_random"]
+                on = f"{found.n} segments drawn at random"
+                return _measured(found.accuracy, found.low, found.high, on) if found.n else None
+            metrics = read_json(self.path / "metrics.json")["validation"]
+            on = count_text(int(metrics["n_clips"]), "validation clip")
+            low, high = metrics["accuracy_interval"]
+            return _measured(metrics["accuracy"], low, high, on)
+        except (DataError, OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def _measured(accuracy: float, low: float, high: float, on: str) -> dict[str, Any]:
+    return {"accuracy": float(accuracy), "low": float(low), "high": float(high), "on": on}
 
 
 class Runs:

@@ -23,10 +23,17 @@ from semisonic.labeling.start import CONTRAST, STEPS
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 from semisonic.web.analysis import Analysis
-from semisonic.web.background import IMPROVE, PROJECT, BackgroundProcess, BackgroundWorker, in_words
+from semisonic.web.background import (
+    IMPROVE,
+    PROJECT,
+    SOUNDS,
+    BackgroundProcess,
+    BackgroundWorker,
+    in_words,
+)
 from semisonic.web.checking import Checker
 from semisonic.web.labelling import LabelingSession
-from semisonic.web.projects import Projects
+from semisonic.web.projects import DEMO_RECORDINGS, Projects
 from semisonic.web.recordings import READY, OpenRecording, OpenRecordings, Tiles
 from semisonic.web.runs import AllowedFolders, Runs
 
@@ -64,7 +71,7 @@ class AppState:
         self.max_seconds = max_hours * 3600
         self.device = str(choose_device(device))
         self._lock = threading.RLock()
-        self.folders = AllowedFolders(folder)
+        self.folders = AllowedFolders(folder, own=runs / DEMO_RECORDINGS)
         self.runs = Runs(runs)
         self.projects = Projects(self.runs, self.folders, encoder, device)
         self.making: BackgroundProcess | None = None
@@ -161,8 +168,10 @@ class AppState:
             if self.session.project.model is not None:
                 self.session.learning.start()
 
-    def make_project(self, name: str, options: ProjectOptions) -> BackgroundProcess:
-        """Start or continue making a project in the background.
+    def make_project(
+        self, name: str, options: ProjectOptions, *, is_demo: bool = False
+    ) -> BackgroundProcess:
+        """Start or continue making a project in the background; of a demo also the recordings.
 
         Raises
         ------
@@ -176,11 +185,12 @@ class AppState:
 
         # A step for which the recordings are too few is left out later.
         left_out = () if options.encoder == AUTO else (CONTRAST,)
-        plan = [step for step in STEPS if step not in left_out]
+        plan = [*[SOUNDS] * is_demo, *(step for step in STEPS if step not in left_out)]
+        asked = {**to_dict(options), "is_demo": is_demo}
         with self._lock:
             if self.making is not None and self.making.runs:
                 raise DataError(f"'{self.making.name}' is being made; cancel it, or wait")
-            self.making = BackgroundProcess(PROJECT, name, to_dict(options), plan, done)
+            self.making = BackgroundProcess(PROJECT, name, asked, plan, done)
             return self.making
 
     def open(self, sound: OpenRecording) -> OpenRecording:
@@ -264,6 +274,7 @@ class AppState:
             "unread_suffixes": sorted(OTHER_SUFFIXES),
             "model": None,
             "has_project": self.session is not None,
+            "project": "" if self.session is None else self.session.project.folder.name,
         }
         if self._model is not None:
             mel = self._model.mel

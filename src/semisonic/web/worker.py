@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from semisonic.core import progress
 from semisonic.core.errors import SemisonicError
 from semisonic.core.options import from_mapping
-from semisonic.web.background import FIND, IMPROVE, PROJECT, in_words
+from semisonic.web.background import FIND, IMPROVE, PROJECT, SOUNDS, in_words
 
 if TYPE_CHECKING:
     from semisonic.labeling.project import Project
@@ -50,11 +50,16 @@ def main() -> None:
 
 
 def _make_project(asked: dict[str, Any]) -> dict[str, Any]:
-    """Make a project, with the options of ``semisonic project new``."""
+    """Make a project, as ``semisonic project new`` does; of a demo also the recordings."""
+    from semisonic.data.synth.dataset import make_synth
     from semisonic.labeling.options import ProjectOptions
     from semisonic.labeling.start import start_project
+    from semisonic.web.projects import DEMO_SOUNDS
 
     named = {"recordings", "output", "cache"} & asked.keys()
+    if asked.pop("is_demo", False):
+        _say(step=SOUNDS)
+        make_synth(Path(asked["recordings"]).parent, DEMO_SOUNDS)
     paths = {name: Path(asked[name]) for name in named if asked[name] is not None}
     started = start_project(
         from_mapping(ProjectOptions, {**asked, **paths}), tell=lambda step: _say(step=step)

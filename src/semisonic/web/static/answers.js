@@ -1,22 +1,15 @@
 // The buttons and keys of an answer.
 
+import { folded, foldedButtons, keysOf, use } from "./classes.js";
 import { dot, h, percent, say } from "./dom.js";
 import { giveFocus, isEnter, isWriting } from "./keys.js";
-import { NOTHING, answerOf, beginningWith, chooseLabel, spoken } from "./naming.js";
+import { NOTHING, answerOf, beginningWith, chooseLabel, notText, spoken } from "./naming.js";
 import { classColour } from "./palette.js";
 
-const KEYS = 9;
 export const COMMANDS = [..."0efklmnsuyz"];  // keys that no class can have
 
-// Which key answers with which class: its own, else the number of its place.
-export function keysOf(classes, looks) {
-  const own = new Map(classes.filter((name) => looks[name]?.key).map((name) => [looks[name].key, name]));
-  const places = classes.slice(0, KEYS).map((name, i) => [String(i + 1), name]).filter(([key, name]) => !own.has(key) && !looks[name]?.key);
-  return new Map([...places, ...own]);
-}
-
 export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, next, play }) {
-  let classes = [], looks = {}, guesses = [], picked = new Set(), several = false, waits = true, isIssue = false, isMeasured = false, denied = "", mayBeSeveral = false, nEvents = 0, element;
+  let classes = [], looks = {}, given = {}, isUnfolded = false, guesses = [], picked = new Set(), several = false, waits = true, isIssue = false, isMeasured = false, denied = "", mayBeSeveral = false, nEvents = 0, element;
   const guessed = h("div", { class: "guesses" }), buttons = h("div", { class: "answers", role: "group", "aria-label": "Labels" }), asks = h("div", {});
   const fresh = h("input", { type: "text", placeholder: "Find or add a label", "aria-label": "New label", title: "The first letters find a class; Enter chooses it", maxlength: "60", autocomplete: "off", oninput: () => draw() });
   const note = h("input", { type: "text", placeholder: "Note", "aria-label": "Note", maxlength: "500", autocomplete: "off" });
@@ -32,7 +25,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   const back = act("Undo", "Z", undo);  // also when nothing is asked
   const actions = h("div", { class: "row actions" }, keeps, onwards,
     act("Unsure", "U", () => give([], "uncertain"), "An answer: you listened and cannot tell. The page does not ask again, and the model learns nothing from it."),
-    act("None of these", "0", () => give([], "negative"), "An answer: none of the classes is present. The model learns this, too."), back,
+    act("None of the classes", "0", () => give([], "negative"), "An answer: none of the classes is present. The model learns this, too."), back,
     act("Skip", "S", skip, "No answer: nothing is saved, and the page asks again at the end."), act("More like this", "F", similar));
   fresh.addEventListener("keydown", async (event) => {
     if (event.key === "Escape") { fresh.value = ""; fresh.blur(); draw(); }
@@ -47,19 +40,17 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   });
   note.addEventListener("keydown", (event) => { if (isEnter(event) || event.key === "Escape") note.blur(); });
   const dock = h("div", { class: "dock" }, h("button", { type: "button", class: "main at-phone", "aria-label": "Play, pause", onclick: play }, "▶"), buttons, asks);  // at the thumb on a phone
-  element = h("div", { class: "answering" }, guessed, dock, h("div", { class: "row" }, fresh, note, many, save, kind), ask, actions);
+  element = h("div", { class: "answering" }, guessed, h("div", { class: "row" }, fresh, note, many, save, kind), dock, ask, actions);
 
   const known = () => [...new Set([...classes, ...guesses.map(([name]) => name).filter((name) => name !== NOTHING)])];
 
-  // The classes with a number first, the others by name; while something is typed those that it begins.
-  function shown() {
-    const all = known(), text = fresh.value.trim();
-    return text ? beginningWith(text, all) : [...all.slice(0, KEYS), ...all.slice(KEYS).sort((one, other) => one.localeCompare(other))];
-  }
+  // While something is typed, the classes that it begins.
+  const shown = (keys) => (fresh.value.trim() ? [beginningWith(fresh.value.trim(), known()), []] : folded(known(), keys));
 
   function give(labels, presence = "positive") {
     if (waits || (presence === "positive" && !labels.length)) return;
     const said = { labels, presence, note: note.value.trim() };
+    if (presence === "positive") labels.forEach(use);
     note.value = "";
     answer(said);
   }
@@ -113,19 +104,19 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     if (denied === NOTHING) guessed.replaceChildren(text("What is it?"), ...guesses.slice(1).map((guess) => as(guess)));
     else if (denied) {
       guessed.replaceChildren(text(`Not ${denied}. What is it instead?`), ...guesses.slice(1).map((guess) => as(guess)),
-        not(`Just “not ${denied}”`, "An answer: this class is not present; another one may be"));
-    } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not("No", `It is not ${spoken([guesses[0][0]])}`));
+        not(notText(denied), "An answer: this class is not present; another one may be"));
+    } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not(notText(guesses[0][0]), "What it is instead is the next question"));
     else guessed.replaceChildren(text(isMeasured ? "What do you hear? This segment measures the accuracy, so the prediction is shown after your answer." : "What do you hear?"));
   }
 
   function draw() {
     drawGuesses();
-    const focused = document.activeElement?.dataset?.label, keys = new Map([...keysOf(known(), looks)].map(([key, name]) => [name, key]));
+    const focused = document.activeElement?.dataset?.label, byKey = keysOf(known(), given), keys = new Map([...byKey].map(([key, name]) => [name, key]));
     const places = new Map(known().map((name, i) => [name, i]));
-    buttons.replaceChildren(...shown().map((name) => h("button", {
+    buttons.replaceChildren(...foldedButtons(shown(byKey), (name) => h("button", {
       type: "button", disabled: waits, "data-label": name, "aria-pressed": several ? String(picked.has(name)) : undefined,
       "aria-keyshortcuts": keys.get(name)?.toUpperCase(), onclick: () => { fresh.value = ""; pick(name); },
-    }, dot(looks[name]?.colour || classColour(places.get(name))), name, keys.has(name) && !fresh.value ? hint(keys.get(name)) : "")));
+    }, dot(looks[name]?.colour || classColour(places.get(name))), name, keys.has(name) && !fresh.value ? hint(keys.get(name)) : ""), isUnfolded, () => { isUnfolded = !isUnfolded; draw(); }));
     if (focused) giveFocus([...buttons.children].find((one) => one.dataset.label === focused));
     keeps.hidden = !isIssue;
     onwards.hidden = !nEvents;
@@ -136,7 +127,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
 
   return {
     element,
-    setClasses(names, itsLooks) { looks = itsLooks; classes = [...new Set([...names, ...classes.filter((name) => names.includes(name))])]; draw(); },
+    setClasses(names, itsLooks, itsKeys) { looks = itsLooks; given = itsKeys; classes = [...new Set([...names, ...classes.filter((name) => names.includes(name))])]; draw(); },
     // Predictions; whether an answer is reviewed; whether the segment measures the accuracy.
     ask(found, looksWrong = false, measures = false) { guesses = found ?? []; isIssue = looksWrong; isMeasured = measures; denied = ""; picked = new Set(); asks.replaceChildren(); draw(); },
     setSeveral(on) {
@@ -150,7 +141,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     // Whether an answer to what is asked has been begun.
     isBegun() { return Boolean(fresh.value || note.value || picked.size || denied) || isWriting(element); },
     key(key) {
-      const plain = key.length === 1 ? key.toLowerCase() : key, name = keysOf(known(), looks).get(plain);
+      const plain = key.length === 1 ? key.toLowerCase() : key, name = keysOf(known(), given).get(plain);
       const keys = { k: () => isIssue && !waits && keep(), y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => (several && picked.size ? give([...picked]) : nEvents && !waits && next()), "/": () => giveFocus(fresh), e: () => giveFocus(note) };
       const work = name && !waits ? () => pick(name) : keys[plain];
       if (!work) return false;

@@ -6,8 +6,13 @@ export async function get(path, parameters = {}, options = {}) {
   return answer(await reach(address(path, parameters), options));
 }
 
+// From when the names of classes on this page are: sent with each answer, so that a class renamed since then stays renamed.
+let namesOf = "";
+export function takeNames(found) { namesOf = found.names_of; }
+const dated = (path, body) => (!path.startsWith("label/answers") ? body : body.answers ? { ...body, answers: body.answers.map((one) => dated(path, one)) } : { names_of: namesOf, ...body });
+
 export async function post(path, body = {}) {
-  const found = await worked(reach(`/api/${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }));
+  const found = await worked(reach(`/api/${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(dated(path, body)) }));
   if (path.startsWith("label/answers")) tabs.postMessage(body.answers ?? [body]);
   return found;
 }

@@ -1,6 +1,6 @@
 // Which page is shown, the model at the top, light and dark.
 
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { h, say } from "./dom.js";
 import { findPage } from "./find.js";
 import { helpAbout, startHelp } from "./help.js";
@@ -15,6 +15,14 @@ const TITLES = { try: "Try it", live: "Live", label: "Label", find: "Find", mode
 const main = document.getElementById("main");
 let leave = () => {}, turn = 0;
 
+// After a restart of the app, the project that this browser had open is opened again.
+async function resume() {
+  const name = localStorage.getItem("project"), { has_project: isOpen } = await get("state");
+  if (!name || isOpen) return;
+  const { projects, making } = await get("projects");
+  if (making?.state !== "runs" && projects.some((one) => one.name === name && one.is_done && one.is_open)) await post("projects/open", { name });
+}
+
 // Where one begins: with a project or recordings, unless a model was chosen, by labelling them.
 async function firstPage() {
   const { model, folders, has_project: project } = await get("state").catch(() => ({ folders: [] }));
@@ -27,6 +35,7 @@ function decoded(text) {
 
 async function show() {
   const mine = ++turn, [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
+  if (mine === 1 && rest[0] !== "projects") await resume().catch((error) => say(error.message));
   const page = PAGES[name] ? name : await firstPage();
   if (mine !== turn) return;
   leave();
@@ -48,7 +57,8 @@ async function show() {
 }
 
 async function showModel() {
-  const { model } = await get("state").catch(() => ({}));
+  const { model, project } = await get("state").catch(() => ({}));
+  if (project) localStorage.setItem("project", project);
   const place = document.getElementById("model");
   place.textContent = model ? `Model: ${model.path.replace(/\/model\.zip$/, "").split("/").pop()}` : "No model";
   place.title = model?.path ?? "";

@@ -2,12 +2,14 @@
 
 import { address, get, post } from "./api.js";
 import { about, h, say } from "./dom.js";
+import { intro } from "./intro.js";
+import { workInWords } from "./working.js";
 
 const STEPS = {
-  look: "Check all recordings", contrast: "Train the encoder on the recordings, without labels",
+  sounds: "Make the example recordings", look: "Check all recordings", contrast: "Train the encoder on the recordings, without labels",
   vectors: "Compute an embedding of each segment", groups: "Group segments that sound alike",
 };
-const POLL = 400;
+const POLL = 400, DEMO = "demo";
 
 export async function beginPage(main, appState) {
   const place = h("div", { class: "begin" });
@@ -71,8 +73,7 @@ export async function beginPage(main, appState) {
       return h("li", { class: i < reached ? "past" : i === reached ? "current" : "to-come", "aria-current": i === reached ? "step" : undefined }, STEPS[step]);
     }));
     if (at.total) bar.value = Math.min(1, at.n / at.total); else bar.removeAttribute("value");
-    const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this step: ${about(at.seconds_left)} left`;
-    left.textContent = `${about(seconds)} so far${steps.length ? "" : " · starting"}${rest}`;
+    left.textContent = [`${about(seconds)} so far`, workInWords({ at, steps })].filter(Boolean).join(" · ");
   }
 
   async function choose(making) {
@@ -82,7 +83,13 @@ export async function beginPage(main, appState) {
     if (making?.state === "failed") parts.push(h("p", { class: "note" }, `${making.name} could not be made: ${making.reason}`));
     if (projects.length) parts.push(h("section", {}, h("h2", {}, "Go on with a project"), h("p", { class: "soft small" }, `Projects in ${folder}`), h("div", { class: "runs" }, projects.map((one) => card(one, begin, open)))));
     parts.push(appState.folders.length ? form(appState.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start a project"),
-      h("p", {}, "The app reads only folders that it was started with. Start it with a folder:"), h("pre", {}, "semisonic app --folder path/to/recordings")));
+      h("p", {}, "A project needs a folder of recordings, and the app reads only folders that it was started with. In the terminal, stop it with Ctrl-C and start it again with yours:"), h("pre", {}, "semisonic app --folder path/to/recordings"),
+      h("p", {}, "This page continues by itself. To look at single recordings, drop them under ", h("a", { href: "#/try" }, "Try it"), ".")));
+    if (!projects.some((one) => one.name === DEMO)) {
+      const demo = h("button", { type: "button", onclick: () => begin("projects/demo", { name: DEMO }, demo) }, "Try it with example recordings");
+      parts.push(h("section", {}, h("div", { class: "row" }, demo, h("span", { class: "soft small" }, "Makes a project “demo” of 96 artificial sounds in less than a minute. Their names say what they are."))));
+    }
+    if (!projects.length) parts.unshift(intro());
     place.replaceChildren(...parts);
   }
 
@@ -112,7 +119,7 @@ function form(folders, encoders, projects, begin) {
   const start = h("button", { type: "submit", class: "main" }, "Group them by sound");
   const taken = new Set(projects.map((one) => one.name));
   const proposed = (text) => { let found = text.replace(/[^\p{L}\p{N}_ .-]/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "") || "project"; while (taken.has(found)) found += "-2"; return found; };
-  const found = h("h2", {}, "…");
+  const found = h("h2", {}, "Counting the recordings …");
   const none = h("p", { class: "note", hidden: true }, "Put recordings into it and reload this page, or start the app with another folder: ", h("code", {}, "semisonic app --folder path/to/recordings"));
   async function fill() {
     get(`folders/${folder.value}`).then(({ n_files: n }) => {

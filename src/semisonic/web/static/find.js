@@ -1,17 +1,22 @@
 // Find: the model over a whole folder, what it found as a list to hear and correct, and downloads.
 
 import { annotator } from "./annotator.js";
-import { address, get, post } from "./api.js";
-import { about, clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
+import { address, get, post, takeNames } from "./api.js";
+import { clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
 import { giveFocus, isEnter, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
-import { NOTHING, answerOf, chooseLabel, spoken, suggestions } from "./naming.js";
+import { NOTHING, answerOf, chooseLabel, namesOfModel, notText, spoken, stored, suggestions } from "./naming.js";
+import { classColour } from "./palette.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
+import { workInWords } from "./working.js";
 
 const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
 const STEPS = { events: "Finding events", predictions: "Predicting the class of each recording" };
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 const SAVES = { csv: "Events, CSV", raven: "Events, Raven", audacity: "Events, Audacity", predictions: "One row per recording, CSV" };
+
+// Numbers of events by class, with the best score of each.
+const eventsInWords = (events) => (events.length ? `${count(events.reduce((sum, [, n]) => sum + n, 0), "event")}: ${events.map(([label, n, best]) => `${n} ${spoken([label])} (best ${percent(best)})`).join(", ")}` : "no events");
 
 export async function findPage(main) {
   const appState = await get("state");
@@ -28,7 +33,7 @@ class Find {
     this.names = [];
     const places = appState.folders.map((name, i) => h("option", { value: String(i) }, `Folder ${name}`));
     if (appState.has_project) places.unshift(h("option", { value: "" }, "Recordings of the project"));
-    this.where = h("select", { "aria-label": "Where", onchange: () => this.look() }, places);
+    this.where = h("select", { "aria-label": "Where", onchange: () => { this.text.value = ""; this.look(); } }, places);
     const select = (label, ...options) => h("select", { "aria-label": label, onchange: () => this.list() }, options);
     this.label = select("Class", h("option", { value: "" }, "All classes"));
     this.order = select("Order", ...[["surest", "Highest score first"], ["least sure", "Lowest score first"], ["file", "By recording"]].map(([value, text]) => h("option", { value }, text)));
@@ -62,7 +67,9 @@ class Find {
     }
     if (this.appState.has_project) {
       try {
-        this.names = (await get("label/classes")).classes.map(({ name }) => name);
+        const found = await get("label/classes");
+        takeNames(found);
+        this.names = found.classes.map(({ name }) => name);
         this.known.replaceWith(this.known = suggestions(this.names));
       } catch (error) { say(error.message); }
     }
@@ -111,18 +118,17 @@ class Find {
     if (runs) {
       const { at } = work, bar = h("progress", { max: "1", "aria-label": "Finding" });
       if (at.total) bar.value = Math.min(1, at.n / at.total);
-      const left = at.seconds_left ? ` · this step: ${about(at.seconds_left)} left` : "";
       parts.push(bar, h("div", { class: "row" }, h("button", { type: "button", onclick: () => post("find/cancel").then(() => this.look(), (error) => say(error.message)) }, "Stop"),
-        h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}${left}. You may leave this page; the search goes on.`)));
+        h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}: ${workInWords(work)}. You may leave this page; the search goes on.`)));
     } else {
       if (work?.state === "failed") parts.push(h("p", { class: "note" }, work.reason));
       if (work?.state === "stopped") parts.push(h("p", { class: "soft small" }, "Stopped. Finished work is kept: Find continues from there."));
       const failures = work?.found.failures ?? [];
       if (failures.length) parts.push(h("details", {}, h("summary", {}, `${count(failures.length, "recording")} could not be read, or only in part`), h("ul", { class: "plain small failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file.split("/").pop()), ` ${why}`)))));
       if (state.there) parts.push(h("p", {}, `${count(state.n_events, "event")} in ${count(state.n_recordings, "recording")}, found ${new Date(state.made).toLocaleString()}.`, state.is_old ? " The model has learned since then: press Find again to use the new model." : ""),
-        h("div", { class: "row save" }, h("span", { class: "soft small" }, "Save"), Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
-          this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")),
-        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project as right or wrong: choose them above.") : null);
+        h("details", { class: "menu" }, h("summary", { class: "button" }, "Save …"), h("div", { class: "card" }, Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
+          this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model"))),
+        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project: choose them above.") : null);
     }
     fill(this.told, parts);
   }
@@ -133,6 +139,7 @@ class Find {
       const { rows, n, labels } = await get("find/rows", { kind: this.kind, where: this.where.value, label: this.label.value, least: this.least.value, text: this.text.value.trim(), order: this.order.value, first, n: PAGE });
       if (turn !== this.turn || this.closed) return;
       const chosen = this.label.value;
+      this.rows.classList.toggle("whole", this.kind !== "events");
       fill(this.label, h("option", { value: "" }, "All classes"), ...labels.map(([name, k]) => h("option", { value: name }, `${spoken([name])} (${k})`)));
       this.label.value = labels.some(([name]) => name === chosen) ? chosen : "";
       for (const button of this.kinds) button.setAttribute("aria-pressed", String(button.dataset.kind === this.kind));
@@ -156,9 +163,10 @@ class Find {
     item.answer = async (labels, presence = "positive") => {
       const { file, start_time, end_time } = row;
       try {
-        await post("label/answers", { file, start_time, end_time, labels, presence, annotator: annotator(), source: "found", guess: row.label, guess_score: row.score ?? 0 });
-        told({ labels, presence });
-        for (const label of labels) if (!this.names.includes(label)) { this.names.push(label); this.known.append(h("option", { value: label })); }
+        const { entry } = await post("label/answers", { file, start_time, end_time, labels, presence, annotator: annotator(), source: "found", guess: row.label, guess_score: row.score ?? 0, ...namesOfModel(labels, [[row.label]]) });
+        told({ labels: entry.labels, presence });
+        if (entry.labels.join() !== labels.join()) say(stored(labels, entry.labels));
+        for (const label of entry.labels) if (!this.names.includes(label)) { this.names.push(label); this.known.append(h("option", { value: label })); }
       } catch (error) { say(error.message); }
     };
     item.right = () => { const { labels, presence } = answerOf([row.label]); return row.label && item.answer(labels, presence); };
@@ -182,9 +190,32 @@ class Find {
     };
     item.append(place, h("div", { class: "row" }, h("b", {}, heard), row.score === null ? null : h("span", { class: "num soft" }, percent(row.score)), said),
       h("div", { class: "soft small" }, this.kind === "events" ? name : `${readable(row.file)}, ${clock(row.end_time - row.start_time, 1)} long`));
-    if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, "Wrong"), field), ask);
+    if (row.events) {
+      place.after(this.timeLine(row));
+      item.append(h("div", { class: "small" }, eventsInWords(row.events)));
+      if (row.places.length) item.append(h("div", {}, h("button", { type: "button", class: "quiet", onclick: () => this.showEvents(row.file) }, "List these events")));
+    }
+    if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, row.label ? notText(row.label) : "Not this"), field), ask);
     this.seen.observe(item);
     return item;
+  }
+
+  // Where in a recording its events are.
+  timeLine({ start_time: first, end_time: last, places }) {
+    const { classes } = this.appState.model, share = (time) => 100 * Math.min(1, Math.max(0, (time - first) / (last - first)));
+    const ticks = places.map(([start, end, label]) => {
+      const tick = h("i", { title: `${spoken([label])}, ${clock(start, 1)} – ${clock(end, 1)}` });
+      Object.assign(tick.style, { left: `${share(start)}%`, width: `${share(end) - share(start)}%`, background: classColour(Math.max(0, classes.indexOf(label))) });
+      return tick;
+    });
+    return h("div", { class: "time-line", role: "img", "aria-label": `Time line: ${count(places.length, "event")}` }, h("div", {}, ticks), h("span", { class: "soft small num" }, clock(first)), h("span", { class: "soft small num" }, clock(last)));
+  }
+
+  showEvents(file) {
+    this.kind = "events";
+    this.text.value = file;
+    this.order.value = "file";
+    this.list();
   }
 
   get canAnswer() { return this.appState.has_project && this.where.value === ""; }

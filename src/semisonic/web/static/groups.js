@@ -1,14 +1,16 @@
 // Naming groups that sound alike by listening to a few of each; then the first model.
 
+import { accuracy } from "./accuracy.js";
 import { annotator, nameField } from "./annotator.js";
-import { get, isAbout, onAnswers, post } from "./api.js";
+import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
+import { folded, foldedButtons, keysOf, use } from "./classes.js";
 import { fill, h, say } from "./dom.js";
 import { giveFocus, isEnter, isWriting, onKeys } from "./keys.js";
 import { inWords } from "./labels.js";
-import { chooseLabel } from "./naming.js";
+import { chooseLabel, stored } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
-const KEYS = 9, POLL = 400, NOISE = -1;
+const POLL = 400, NOISE = -1;
 
 export async function groupsPage(main) {
   main.replaceChildren(h("h1", {}, "Groups that sound alike"));
@@ -20,6 +22,7 @@ class Naming {
     this.thumbs = [];
     this.who = nameField();
     this.passed = new Set();  // numbers of groups that were skipped
+    this.unfolded = false;
     this.skipped = null;  // the place of the last one, until something else is done
     this.count = h("span", { class: "soft small num", role: "status" });
     this.known = h("datalist", { id: "labels" });
@@ -29,9 +32,8 @@ class Naming {
       h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label one by one")), this.known, this.place, this.end);
   }
 
-  begin({ groups, noise, classes }) {
-    this.groups = withNoise(groups, noise);
-    this.classes = classes;
+  begin(found) {
+    this.take(found);
     const endKeys = onKeys((event) => this.key(event));
     this.show(this.open()[0] ?? -1);
     onAnswers((answers) => {
@@ -40,6 +42,12 @@ class Naming {
     });
     this.watch();
     return () => { this.stopped = true; clearTimeout(this.timer); endKeys(); this.clear(); };
+  }
+
+  take({ groups, noise, classes, keys, names_of }) {
+    Object.assign(this, { groups: withNoise(groups, noise), classes, keys: keysOf(classes, keys) });
+    this.keys.delete("x");  // parts the group here
+    takeNames({ names_of });
   }
 
   // Whether an answer to this group has been begun.
@@ -62,7 +70,7 @@ class Naming {
           this.groups.length ? this.back() : null));
       return;
     }
-    this.thumbs = group.sounds.map((sound) => new Thumb(sound));
+    this.thumbs = group.sounds.map((sound) => new Thumb(sound, undefined, true));
     this.out = new Set();
     this.fields = this.thumbs.map((thumb, i) => h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "Name, or leave empty", "aria-label": `Name of sound ${i + 1}`, onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); event.target.blur(); this.leaveField(i); } } }));
     this.name = h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "What do you hear?", "aria-label": "Name of the group", onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); this.name.blur(); this.nameAll(this.name.value); } if (event.key === "Escape") this.name.blur(); } });
@@ -79,14 +87,16 @@ class Naming {
     const cells = this.thumbs.map((thumb, i) => h("div", { class: this.out.has(i) ? "cell out" : "cell" }, thumb.button,
       this.mixed ? this.fields[i] : h("label", { class: "small soft" }, h("input", { type: "checkbox", "aria-label": `Sound ${i + 1} belongs to the group`, checked: !this.out.has(i), onchange: () => this.toggleOut(i) }), " belongs to the group")));
     const act = (text, key, work, style) => h("button", { type: "button", class: style, onclick: work, "aria-keyshortcuts": key }, text, hint(key));
-    const isNoise = group.number === NOISE, nothing = this.mixed ? null : act("Nothing here", "0", () => this.nameNothing(), isNoise ? "main" : undefined);
+    const byName = new Map([...this.keys].map(([key, name]) => [name, key]));
+    const classButton = (name) => h("button", { type: "button", "aria-keyshortcuts": byName.get(name)?.toUpperCase(), onclick: () => this.nameAll(name) }, name, byName.has(name) ? hint(byName.get(name).toUpperCase()) : null);
+    const isNoise = group.number === NOISE, nothing = this.mixed ? null : act("None of the classes", "0", () => this.nameNothing(), isNoise ? "main" : undefined);
     const answers = this.mixed
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name for all")]
       : [act("Play", "Space", () => this.playNext()), isNoise ? nothing : null, this.name, h("button", { type: "button", class: isNoise ? undefined : "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
-    fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments`)),
-      isNoise ? h("p", { class: "small" }, "If there is nothing of interest in these sounds, press Nothing here: the model learns from this answer, too.") : null,
+    fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments${group.is_noise ? ", like steady noise" : ""}`)),
+      isNoise || group.is_noise ? h("p", { class: "small" }, "If no class is present in these sounds, press None of the classes: the model learns from this answer, too.") : null,
       h("div", { class: "cells" }, cells), h("div", { class: "dock" }, h("div", { class: "row" }, answers), this.asks,
-      this.mixed ? null : h("div", { class: "answers" }, this.classes.map((name, i) => h("button", { type: "button", "aria-keyshortcuts": i < KEYS ? String(i + 1) : undefined, onclick: () => this.nameAll(name) }, name, i < KEYS ? hint(String(i + 1)) : null)))),
+      this.mixed ? null : h("div", { class: "answers" }, foldedButtons(folded(this.classes, this.keys), classButton, this.unfolded, () => { this.unfolded = !this.unfolded; this.draw(); }))),
       h("div", { class: "row actions" }, this.mixed ? act("Play", "Space", () => this.playNext()) : null, this.mixed ? null : act("Mixed", "M", () => this.mix()), isNoise ? null : nothing, isLarge(group) ? act("Split", "X", () => this.split()) : null, act("Skip", "S", () => this.skip()), this.back()));
   }
 
@@ -128,6 +138,7 @@ class Naming {
     if (!name) { giveFocus(this.name); return; }
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
     if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
+    use(name);
     this.save(inside.map((i) => this.said(i, [name])), name);
   }
 
@@ -146,7 +157,7 @@ class Naming {
   nameNothing() {
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
     if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
-    this.save(inside.map((i) => ({ ...this.said(i, []), presence: "negative" })), "Nothing here");
+    this.save(inside.map((i) => ({ ...this.said(i, []), presence: "negative" })), "None of the classes");
   }
 
   skip() {
@@ -156,7 +167,7 @@ class Naming {
     this.show(this.nextOpen(this.number + 1));
   }
 
-  // Parts the group in two: the larger part stays here, the other one is the last.
+  // Parts the group in two: the larger part stays here, the other one has the highest number.
   async split() {
     if (this.saving) return;
     this.saving = true;
@@ -164,7 +175,8 @@ class Naming {
     try {
       await post("label/groups/split", { number: this.groups[this.number].number });
       await this.refresh(this.number);
-      say(`Split: the other part is group ${this.groups.filter((group) => group.number !== NOISE).length}`);
+      const other = this.groups.reduce((last, group, i) => (group.number > this.groups[last].number ? i : last), 0);
+      say(`Split: the other part is group ${other + 1}`);
     } catch (error) { say(error.message); this.body.inert = false; }
     this.saving = false;
   }
@@ -175,8 +187,9 @@ class Naming {
     this.skipped = null;
     this.body.inert = true;
     try {
-      await post("label/answers/batch", { answers });
-      say(text);
+      const { labels } = await post("label/answers/batch", { answers }), names = (lists) => [...new Set(lists.flat())];
+      const given = names(answers.map((one) => one.labels)), kept = names(labels);
+      say(given.every((name) => kept.includes(name)) ? text : stored(given, kept));
       await this.refresh(this.number + 1);
     } catch (error) { say(`Not saved: ${error.message}`); this.body.inert = false; }
     this.saving = false;
@@ -199,9 +212,9 @@ class Naming {
 
   // Shows the first open group from a place on, then from the beginning.
   async refresh(from) {
-    const { groups, noise, classes } = await get("label/groups");
+    const found = await get("label/groups");
     if (this.stopped) return;
-    Object.assign(this, { groups: withNoise(groups, noise), classes });
+    this.take(found);
     this.show(this.nextOpen(from));
   }
 
@@ -226,7 +239,7 @@ class Naming {
     if (learning?.done) {
       const last = learning.history.at(-1);
       this.end.replaceChildren(h("h2", {}, learning.history.length > 1 ? "The model" : "The first model is made"),
-        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on segments drawn at random: ${last.said.by_random}.` : ""}`),
+        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers.`), ...accuracy({ learning, n_random: learning.n_random }),
         last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
         h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label one by one"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
       return;
@@ -244,10 +257,10 @@ class Naming {
   // How a round of learning stands, also one that began before the page was loaded again.
   async watch() {
     try {
-      const { learning } = await get("label");
+      const { learning, n_random } = await get("label");
       if (this.stopped) return;
       if (learning.runs) { this.asked = true; this.showEnd(learning); this.timer = setTimeout(() => this.watch(), POLL); return; }
-      this.showEnd({ ...learning, done: learning.history.length > 0 });
+      this.showEnd({ ...learning, n_random, done: learning.history.length > 0 });
       if (this.asked) document.dispatchEvent(new Event("modelchange"));
       this.asked = false;
     } catch (error) { say(error.message); }
@@ -256,7 +269,7 @@ class Naming {
   key(event) {
     if (event.key.toLowerCase() === "z") { this.undo(); return; }
     if (!this.groups[this.number]) return;
-    const name = event.key >= "1" && event.key <= "9" && !this.mixed ? this.classes[Number(event.key) - 1] : undefined;
+    const name = this.mixed ? undefined : this.keys.get(event.key.toLowerCase());
     const keys = { " ": () => this.playNext(), m: () => this.mixed || this.mix(), 0: () => this.mixed || this.nameNothing(), x: () => isLarge(this.groups[this.number]) && this.split(), s: () => this.skip(), "/": () => giveFocus(this.name) };
     const work = name ? () => this.nameAll(name) : keys[event.key.toLowerCase()];
     if (!work) return;
@@ -265,7 +278,10 @@ class Naming {
   }
 }
 
-// The last group is of sounds like noise, to tell the model what has no name.
-const withNoise = (groups, noise) => groups.length && noise.length ? [...groups, { number: NOISE, size: noise.length, sounds: noise }] : groups;
+// Groups like steady noise come last. The last group of all is of sounds like noise, to tell the model what has no name.
+function withNoise(groups, noise) {
+  const ordered = [...groups.filter((group) => !group.is_noise), ...groups.filter((group) => group.is_noise)];
+  return groups.length && noise.length ? [...ordered, { number: NOISE, size: noise.length, sounds: noise }] : ordered;
+}
 const isLarge = (group) => group.size > group.sounds.length;  // else each sound is shown
 const isDone = (group) => group.sounds.some((sound) => sound.said !== null);

@@ -16,22 +16,22 @@ const PAGES = {
   live: { title: "Live", texts: ["The model listens to the microphone. Events are listed as they begin and end. Check microphone shows the level before you start, and lets you choose another microphone.", "The microphone is turned off when you press Stop or leave the page."], keys: [] },
   label: {
     title: "Label",
-    texts: ["Listen to a segment and say what you hear. Each answer is saved at once. The segments that teach the model most come first; some are drawn at random, to measure the accuracy.", "Drag in the spectrogram to answer about a part of the segment. Unsure and None of these are answers; Skip is not."],
-    keys: [["1 – 9", "Answer with this class"], ["/", "Find a class or write a new one; Enter chooses it"], ["Y, N", "The first prediction is right, or wrong"], ["0", "None of the classes"],
+    texts: ["Listen to a segment and say what you hear. Each answer is saved at once. The segments that teach the model most come first; some are drawn at random, to measure the accuracy.", "Drag in the spectrogram to answer about a part of the segment. Unsure and None of the classes are answers; Skip is not."],
+    keys: [["1 – 9", "Answer with this class"], ["/", "Find a class or write a new one; Enter chooses it"], ["Y, N", "The first prediction is right, or not"], ["0", "None of the classes"],
       ["U", "Unsure: an answer from which the model learns nothing"], ["S", "Skip: no answer; the page asks again at the end"], ["M", "Several labels for one segment; Enter saves"], ["Enter", "Next segment, after answers about parts of this one"],
       ["Z", "Undo"], ["F", "Ask about similar segments next"], ["E", "Write a note"], ["K", "Keep an answer that looks wrong"], ["Space", "Play, pause"]],
   },
   "label/groups": {
     title: "Groups",
     texts: ["The segments of a group sound alike. Listen to a few sounds of each group and name what you hear. The name applies to these sounds only.", "Two named classes are enough for a first model."],
-    keys: [["Space", "Play the next sound"], ["/", "Write a name; Enter gives it to the sounds that belong to the group"], ["1 – 9", "Give a name that is known already"], ["M", "Mixed: name each sound separately"], ["0", "Nothing of interest in these sounds"], ["X", "Split a large group"], ["S", "Skip: no answer"], ["Z", "Undo"]],
+    keys: [["Space", "Play the next sound"], ["/", "Write a name; Enter gives it to the sounds that belong to the group"], ["1 – 9", "Give a name that is known already"], ["M", "Mixed: name each sound separately"], ["0", "None of the classes"], ["X", "Split a large group"], ["S", "Skip: no answer"], ["Z", "Undo"]],
   },
   "label/answers": { title: "Answers and classes", texts: ["Find, hear, change or delete answers. Rename or merge classes, and give each a colour and a key of its own."], keys: [] },
   "label/projects": { title: "Projects", texts: ["A project has your answers about a folder of recordings, and the model that learned from them. Group them by sound starts a project; Open continues one. The recordings are not changed or moved."], keys: [] },
   find: {
     title: "Find",
-    texts: ["The model searches a whole folder. The list shows what it found, the highest score first. Listen, and mark what is right or wrong: in a project, the model learns from your marks.", "You can save events, predictions, labels and the model as files."],
-    keys: [["↓ ↑, J K", "Next or previous row"], ["Space", "Play, pause"], ["Y, N", "The prediction is right, or wrong"], ["/", "Name another class; Enter chooses it"]],
+    texts: ["The model searches a whole folder. The list shows what it found, the highest score first. Listen, and mark what is right or not: in a project, the model learns from your marks.", "You can save events, predictions, labels and the model as files."],
+    keys: [["↓ ↑, J K", "Next or previous row"], ["Space", "Play, pause"], ["Y, N", "The prediction is right, or not"], ["/", "Name another class; Enter chooses it"]],
   },
   models: { title: "Models", texts: ["All models and reports in the folder of runs. Use opens a model for Try it, Live and Find."], keys: [] },
 };

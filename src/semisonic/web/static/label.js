@@ -1,7 +1,8 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
+import { accuracy } from "./accuracy.js";
 import { annotator, nameField } from "./annotator.js";
-import { get, isAbout, onAnswers, post } from "./api.js";
+import { get, isAbout, onAnswers, post, takeNames } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
@@ -11,7 +12,7 @@ import { groupsPage } from "./groups.js";
 import { helpAbout } from "./help.js";
 import { giveFocus, isWriting, onKeys } from "./keys.js";
 import { answersPage, inWords } from "./labels.js";
-import { answerOf, spoken } from "./naming.js";
+import { NONE, answerOf, namesOfModel, spoken, stored } from "./naming.js";
 import { classColour } from "./palette.js";
 import { Viewer } from "./viewer.js";
 
@@ -30,13 +31,13 @@ export async function labelPage(main, part) {
   if (appState.has_project && part === "groups") return groupsPage(main);
   if (appState.has_project && part.startsWith("answers")) return answersPage(main, part.endsWith("/differ"));
   main.replaceChildren(h("h1", {}, "Label"));
-  if (appState.has_project && part !== "projects") return new Labelling(main).begin();
+  if (appState.has_project && part !== "projects") return new Labelling(main, part === "random" ? part : "mix").begin();
   helpAbout("label/projects");
   return beginPage(main, appState);
 }
 
 class Labelling {
-  constructor(main) {
+  constructor(main, order) {
     this.viewer = null;
     this.item = null;
     this.stopped = false;
@@ -44,7 +45,8 @@ class Labelling {
     this.turn = 0;  // grows with each question asked for and each answer; what belongs to an earlier one comes too late
     this.states = 0;  // the same for the numbers
     this.name = nameField(() => this.next());
-    this.order = h("select", { "aria-label": "What is asked first", onchange: () => this.next() }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
+    this.order = h("select", { "aria-label": "What is asked first", onchange: () => { this.next(); this.state(); } }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
+    this.order.value = order;
     this.plays = h("input", { type: "checkbox", checked: localStorage.getItem("plays") !== "no", onchange: () => localStorage.setItem("plays", this.plays.checked ? "yes" : "no") });
     this.count = h("span", { class: "soft small num", role: "status" });
     this.title = h("h2", {}, "…");
@@ -81,7 +83,8 @@ class Labelling {
       if (this.stopped || number !== this.states) return;
       this.count.textContent = `${state.answers} of ${state.segments} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
-      this.panel.setClasses(state.classes, state.looks);
+      this.panel.setClasses(state.classes, state.looks, state.keys);
+      takeNames(state);
       this.colours = new Map(state.classes.map((name, i) => [name, state.looks[name]?.colour || classColour(i)]));
       this.showEvents();
       this.panel.setSeveral(state.several_labels);
@@ -203,8 +206,8 @@ class Labelling {
     this.panel.wait(true);
     viewer?.player.pause();
     try {
-      const { entry } = await post("label/answers", { file: item.file, start_time, end_time, fmin_hz, fmax_hz, labels, presence, note, annotator: this.who, source: item.source, guess, guess_score, asked: [item.start_time, item.end_time] });
-      const said = presence === "positive" ? labels.join(", ") : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure";
+      const { entry } = await post("label/answers", { file: item.file, start_time, end_time, fmin_hz, fmax_hz, labels, presence, note, annotator: this.who, source: item.source, guess, guess_score, asked: [item.start_time, item.end_time], ...namesOfModel(labels, item.predictions) });
+      const said = presence === "positive" ? stored(labels, entry.labels) : presence === "negative" ? labels.length ? `Not ${labels.join(", ")}` : "None of the classes" : "Unsure";
       this.state();
       if (isWhole) {
         say(item.hides_guess && entry.more.guess ? `${said}. The model predicted ${spoken([entry.more.guess])}, ${percent(entry.more.guess_score)}` : said);
@@ -223,7 +226,7 @@ class Labelling {
   showEvents() {
     const names = new Set(this.events.flatMap(({ labels }) => labels));
     this.marks.replaceChildren(...this.events.map((event) => {
-      const text = `${event.labels.join(", ") || (event.presence === "negative" ? "none" : "unsure")} ${clock(event.start_time, 2)} – ${clock(event.end_time, 2)}`;
+      const text = `${inWords(event)} ${clock(event.start_time, 2)} – ${clock(event.end_time, 2)}`;
       return h("span", {}, h("button", { type: "button", title: "Play", onclick: () => this.viewer?.playEvent(event.start_time, event.end_time) }, text),
         h("button", { type: "button", class: "quiet", "aria-label": `Delete ${text}`, onclick: () => this.removeEvent(event) }, "×"));
     }), ...names.size > 1 && !this.several ? [h("p", { class: "small soft" }, "The model does not learn from a segment with several labels while segments of this project have one label each. Several labels (M) changes this.")] : []);
@@ -252,8 +255,8 @@ class Labelling {
     this.panel.wait(true);
     this.viewer?.player.pause();
     try {
-      await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
-      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
+      const { entry } = await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
+      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${stored(labels, entry.labels) || (presence === "negative" ? NONE : "unsure")}`);
       this.state();
       if (!this.issues.drop(this.issue)) await this.next();
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
@@ -329,7 +332,8 @@ class Labelling {
     if (learning.reason) parts.push(h("p", { class: "note" }, `Nothing was learned: ${learning.reason}`));
     if (learning.history.length) {
       const last = learning.history.at(-1);
-      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Accuracy on segments drawn at random: "), last.said.by_random), h("p", { class: "small soft" }, "Measured on recordings that the model was not trained on. Segments without an answer may be easier, because the page asks about hard ones first."));
+      parts.splice(1, 0, ...accuracy(state, this.order.value === "random"));
+      if (last.by_random.n) parts.push(h("p", { class: "small soft" }, "Measured on recordings that the model was not trained on. Segments without an answer may be easier, because the page asks about hard ones first."));
       if (last.by_random.n && last.left_out.n) parts.push(h("p", { class: "small" }, "Accuracy on all answers, each left out in turn: ", last.said.left_out));
       if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));

@@ -2,7 +2,7 @@
 
 import { annotator, nameField } from "./annotator.js";
 import { COMMANDS } from "./answers.js";
-import { get, post, send } from "./api.js";
+import { get, post, send, takeNames } from "./api.js";
 import { clock, dot, fill, h, readable, say, waited } from "./dom.js";
 import { giveFocus, isEnter } from "./keys.js";
 import { NONE, chooseLabel, suggestions } from "./naming.js";
@@ -76,9 +76,11 @@ class Answers {
   isEditing() { return Boolean(this.list.querySelector(".edit") || this.place.querySelector(".renaming")); }
 
   async load(redraws = true) {
-    const { rows, classes } = await get("label/answers");
+    const { rows, classes, keys, names_of } = await get("label/answers");
     this.rows = rows;
+    takeNames({ names_of });
     this.looks = classes.map((look, i) => ({ ...look, shown: look.colour || classColour(i) }));
+    this.keys = keys;
     this.names = classes.map(({ name }) => name);
     this.known.replaceWith(this.known = suggestions(this.names));
     const choices = (select, all, values) => {
@@ -105,12 +107,12 @@ class Answers {
 
   drawClasses() {
     if (!this.looks.length) { fill(this.place, h("p", { class: "soft" }, "There is no class yet. The first answer adds one.")); return; }
-    fill(this.place, h("ul", { class: "plain class-list" }, this.looks.map((look, place) => this.classRow(look, place))));
+    fill(this.place, h("ul", { class: "plain class-list" }, this.looks.map((look) => this.classRow(look))));
   }
 
-  classRow({ name, n, colour, key, shown }, place) {
+  classRow({ name, n, colour, key, shown }) {
     const paint = h("input", { type: "color", value: shown, "aria-label": `Colour of ${name}`, onchange: () => this.look(name, paint.value, key) });
-    const press = h("input", { type: "text", maxlength: "1", value: key, placeholder: place < 9 ? String(place + 1) : "", autocomplete: "off", "aria-label": `Key of ${name}`, title: "A letter or digit that answers with this class", onchange: () => this.look(name, colour, press.value.toLowerCase()) });
+    const press = h("input", { type: "text", maxlength: "1", value: key, placeholder: this.keys[name] ?? "", autocomplete: "off", "aria-label": `Key of ${name}`, title: "A letter or digit that answers with this class", onchange: () => this.look(name, colour, press.value.toLowerCase()) });
     const ask = h("div", {}), title = h("b", {}, name);
     const rename = h("button", { type: "button", class: "quiet", "aria-label": `Rename ${name}`, title: "Or merge it with another class", onclick: () => {
       const field = h("input", { type: "text", class: "renaming", value: name, list: "labels", maxlength: "60", autocomplete: "off", "aria-label": `New name of ${name}`, onkeydown: (event) => { if (isEnter(event)) { event.preventDefault(); field.blur(); this.rename(name, field.value.trim(), ask); } if (event.key === "Escape") this.drawClasses(); } });
@@ -197,7 +199,7 @@ class Answers {
       if (labels.length) await save(labels, "positive");
     };
     const form = h("div", { class: "edit" }, h("div", { class: "row" }, field, h("button", { type: "button", class: "main", onclick: named }, "Save"),
-      h("button", { type: "button", onclick: () => save([], "negative") }, "None of these"), h("button", { type: "button", onclick: () => save([], "uncertain") }, "Unsure"), h("button", { type: "button", class: "quiet", onclick: () => form.remove() }, "Cancel")), ask);
+      h("button", { type: "button", onclick: () => save([], "negative") }, "None of the classes"), h("button", { type: "button", onclick: () => save([], "uncertain") }, "Unsure"), h("button", { type: "button", class: "quiet", onclick: () => form.remove() }, "Cancel")), ask);
     place.querySelector(".edit")?.remove();
     place.append(form);
     if (giveFocus(field)) field.select();

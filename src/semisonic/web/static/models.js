@@ -1,30 +1,51 @@
 // Models and runs: what there is, and what each is.
 
-import { address, get, post } from "./api.js";
-import { h, say } from "./dom.js";
+import { large } from "./accuracy.js";
+import { address, download, get, post } from "./api.js";
+import { h, percent, say } from "./dom.js";
 import { named } from "./naming.js";
+
+const MOST_NAMED = 8;
 
 export async function modelsPage(main, changed) {
   const [appState, { runs, folder }] = await Promise.all([get("state"), get("runs")]);
   main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `In the folder ${folder}.`));
-  if (appState.model) main.append(current(appState.model));
+  if (appState.model) main.append(current(appState.model, runs.find((run) => isInUse(run, appState))));
   if (!runs.length) main.append(h("p", {}, "No model or report was found there. Start a project under ", h("a", { href: "#/label" }, "Label"), ", train a model, for example with ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
-  main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, appState, changed))));
+  const [models, others] = [runs.filter((run) => run.kind === "model"), runs.filter((run) => run.kind !== "model")];
+  for (const [title, some] of [["Models", models], ["Other runs and reports", others]]) if (some.length) main.append(h("section", { class: "runs-part" }, h("h2", {}, title), h("div", { class: "runs" }, some.map((run) => card(run, appState, changed)))));
   return () => {};  // nothing to stop when it is left
 }
 
-function current(model) {
-  const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), facts({
-    network: model.name, classes: named(model.classes).join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
+function current(model, run) {
+  const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), ...run?.accuracy ? [large(run.accuracy)] : [], facts({
+    ...run?.accuracy ? { accuracy: accuracyText(run.accuracy) } : {}, classes: named(model.classes).join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`, network: model.name,
   }));
+  place.append(h("div", { class: "row" }, h("a", { class: "button", href: address("model/file"), download: "" }, "Save the model"), exportButton("")));
   return place;
 }
 
+// Makes the file for other programs, which takes some seconds, and saves it.
+function exportButton(name) {
+  const text = "Export as ONNX";
+  const button = h("button", { type: "button", title: "A file that runs without Semisonic; it is compared with the model before it is saved", onclick: async () => {
+    button.disabled = true;
+    button.textContent = "Exporting …";
+    try { await download("model/onnx", { name }); say("The ONNX file is saved"); } catch (error) { say(error.message); }
+    button.disabled = false;
+    button.textContent = text;
+  } }, text);
+  return button;
+}
+
+const isInUse = (run, { model }) => Boolean(model) && run.kind === "model" && samePlace(model.path, run.name);
+const accuracyText = ({ accuracy, low, high, on }) => `${percent(accuracy)} (95 % interval ${Math.round(100 * low)} to ${percent(high)}, ${on})`;
+
 function card(run, appState, changed) {
-  const isOpen = appState.model && run.kind === "model" && samePlace(appState.model.path, run.name);
+  const isOpen = isInUse(run, appState);
   const place = h("article", { class: isOpen ? "card open" : "card" });
   const details = h("div", { hidden: true });
-  const about = [run.command, run.kind, run.status, began(run.started)].filter(Boolean).join(" · ");
+  const about = [began(run.started), run.command, run.status === "done" ? "" : run.status].filter(Boolean).join(" · ");
   const more = h("button", { type: "button", "aria-expanded": "false", onclick: async () => {
     details.hidden = !details.hidden;
     more.setAttribute("aria-expanded", String(!details.hidden));
@@ -39,8 +60,17 @@ function card(run, appState, changed) {
     try { await post("model", { name: run.name }); say(`${run.name} is in use`); changed(); } catch (error) { say(error.message); }
   } }, isOpen ? "In use" : "Use") : null;
   const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, `Report: ${page.replace(/\.html$/, "")}`));
-  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, more, use), details);
+  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about), ...summary(run)), h("div", { class: "row" }, reports, run.kind === "model" ? exportButton(run.name) : null, more, use), details);
   return place;
+}
+
+// What a model is for and how good it is, in two lines.
+function summary({ kind, classes, accuracy }) {
+  if (kind !== "model") return [];
+  const names = named(classes), more = names.length - MOST_NAMED;
+  const list = more > 1 ? `${names.slice(0, MOST_NAMED).join(", ")} and ${more} more` : names.join(", ");
+  return [h("div", { class: "small" }, h("b", {}, "Accuracy: "), accuracy ? accuracyText(accuracy) : "not measured"),
+    names.length ? h("div", { class: "small" }, h("b", {}, `${names.length} ${names.length === 1 ? "class" : "classes"}: `), list) : null].filter(Boolean);
 }
 
 // As the clock here says it.

@@ -20,6 +20,15 @@ export const spoken = (labels) => (isNothing(labels) || !labels.length ? NONE : 
 export const named = (classes) => classes.filter((name) => name !== NOTHING);
 export const answerOf = (labels) => (isNothing(labels) ? { labels: [], presence: "negative" } : { labels, presence: "positive" });
 
+// What a button is called that rejects a prediction.
+export const notText = (name) => (name === NOTHING ? "One of the classes" : `Not ${name}`);
+
+// A model keeps the old name of a renamed class until it learns again: of such a name, the answer does not say from when it is.
+export const namesOfModel = (labels, predictions) => (predictions.some(([name]) => labels.includes(name)) ? { names_of: "" } : {});
+
+// The labels as they were stored, with a word about those that somebody has renamed meanwhile.
+export const stored = (labels, kept) => kept.join(", ") + (labels.join() === kept.join() ? "" : `: ${labels.filter((name) => !kept.includes(name)).map((name) => `“${name}”`).join(", ")} has been renamed`);
+
 // The suggestions of a field for a label; its `list` names the id.
 export const suggestions = (classes, id = "labels") => h("datalist", { id }, classes.map((value) => h("option", { value })));
 

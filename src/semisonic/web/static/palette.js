@@ -22,4 +22,11 @@ export function coloursFor(loudest, rangeDb) {
 
 // The colour of a class by its place, where none was chosen.
 const CLASS_COLOURS = ["#1f8a8a", "#d9822b", "#7b61c9", "#3c8d2f", "#c94f6d", "#2f74c0", "#a67c00", "#8a4b2f", "#5b6b7a", "#b34fb3"];
-export const classColour = (place) => CLASS_COLOURS[place % CLASS_COLOURS.length];
+const GOLDEN = 137.508, SATURATION = 0.55, LIGHTNESS = [0.42, 0.58, 0.32];
+export const classColour = (place) => CLASS_COLOURS[place] ?? fromHsl((place * GOLDEN) % 360, SATURATION, LIGHTNESS[place % LIGHTNESS.length]);
+
+function fromHsl(hue, saturation, lightness) {
+  const width = saturation * Math.min(lightness, 1 - lightness);
+  const part = (n) => { const k = (n + hue / 30) % 12; return Math.round(255 * (lightness - width * Math.max(-1, Math.min(k - 3, 9 - k, 1)))).toString(16).padStart(2, "0"); };
+  return `#${part(0)}${part(8)}${part(4)}`;
+}

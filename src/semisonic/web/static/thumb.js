@@ -3,23 +3,25 @@
 import { get, post } from "./api.js";
 import { speedField, speedOf } from "./display.js";
 import { clock, h } from "./dom.js";
-import { drawPicture, sized } from "./drawing.js";
+import { drawPicture, drawRuler, sized } from "./drawing.js";
 import { Player } from "./player.js";
 import { Tiles } from "./tiles.js";
 
-const TALL = 92, POLL = 250, GONE_POLL = 2000;
+const TALL = 92, LARGE = 168, RULER = 20, POLL = 250, GONE_POLL = 2000;
 let sounding = null;  // one at a time
 
 export class Thumb {
-  // What to show; ask() gives the id of its sound, and may give its times.
-  constructor({ file, start_time, end_time }, ask = () => post("label/open", { file, start_time, end_time })) {
+  // What to show; ask() gives the id of its sound, and may give its times. A large one has axes of time and frequency.
+  constructor({ file, start_time, end_time }, ask = () => post("label/open", { file, start_time, end_time }), isLarge = false) {
+    this.isLarge = isLarge;
     Object.assign(this, { file, start_time, end_time, ask });
     this.view = [start_time, end_time];
     this.canvas = h("canvas", { "aria-hidden": "true" });
+    this.ruler = isLarge ? h("canvas", { class: "ruler", "aria-hidden": "true" }) : null;
     this.state = h("span", { class: "state" }, "…");
     this.head = h("div", { class: "head", hidden: true });
     this.name = `${file.split("/").pop()}, ${clock(start_time, 1)} – ${clock(end_time, 1)}`;
-    this.button = h("button", { type: "button", class: "thumb", disabled: true, "aria-label": `Play ${this.name}`, title: file, onclick: () => this.toggle() }, this.canvas, this.head, this.state);
+    this.button = h("button", { type: "button", class: isLarge ? "thumb large" : "thumb", disabled: true, "aria-label": `Play ${this.name}`, title: file, onclick: () => this.toggle() }, this.canvas, this.ruler, this.head, this.state);
     this.recolour = () => this.draw();
     document.addEventListener("themechange", this.recolour);
     this.resized = new ResizeObserver(() => this.draw());
@@ -87,7 +89,9 @@ export class Thumb {
     this.asked = requestAnimationFrame(() => {
       this.asked = 0;
       const width = this.button.clientWidth;
-      if (width && !this.closed) drawPicture(sized(this.canvas, width, TALL), this, false);
+      if (!width || this.closed) return;
+      drawPicture(sized(this.canvas, width, this.isLarge ? LARGE : TALL), this, this.isLarge);
+      if (this.ruler) drawRuler(sized(this.ruler, width, RULER), this, "rgba(255,255,255,.85)");
     });
   }
 

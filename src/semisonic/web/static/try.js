@@ -2,6 +2,7 @@
 
 import { address, get, post, remove, upload } from "./api.js";
 import { clock, fill, h, noModel, readable, percent, say, waited } from "./dom.js";
+import { intro } from "./intro.js";
 import { giveFocus, isWriting, onKeys } from "./keys.js";
 import { microphoneBar } from "./microphone.js";
 import { named, spoken } from "./naming.js";
@@ -28,7 +29,7 @@ export async function tryPage(main, id) {
   else {
     work.append(h("h1", {}, appState.model ? "What is there to hear?" : "Look at a sound"),
       appState.model ? h("p", { class: "soft" }, `Open a sound: the model says which of its ${classes.length} classes it hears, and when.`)
-        : noModel("No model is open, so sounds are shown but not named."));
+        : h("div", {}, noModel("No model is open, so sounds are shown but not named."), intro()));
     if (appState.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, classes.map((name) => h("li", {}, name))));
   }
   return () => { here.abort(); recording.leave(); leave(); };
