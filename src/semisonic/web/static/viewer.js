@@ -42,11 +42,14 @@ export class Viewer {
     this.rows = h("canvas", { "aria-hidden": "true", hidden: true });
     this.head = h("div", { class: "head" });
     this.mark = h("div", { class: "chosen", hidden: true });
+    this.lit = h("div", { class: "lit" });  // what is around it is dimmed, in the wave and the picture
+    this.dimmed = h("div", { class: "dimmed", hidden: true }, this.lit);
+    this.dimmed.style.height = `${WAVE + PICTURE}px`;
     this.mini = h("canvas", { class: "mini", "aria-hidden": "true" });
     this.stage = h("div", {
       class: "stage", tabindex: "0", role: "application",
       "aria-label": "Sound over time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the selection.",
-    }, this.wave, this.picture, this.ruler, this.rows, this.mark, this.head);
+    }, this.wave, this.picture, this.ruler, this.rows, this.dimmed, this.mark, this.head);
     this.button = h("button", { type: "button", class: "play main", onclick: () => this.player.toggle() }, "Play");
     this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the selection (L)", onclick: () => this.toggleLoop() }, "Repeat");
     this.drawing = h("button", { type: "button", "aria-pressed": "false", hidden: !navigator.maxTouchPoints, title: "Draw a part or a box with a finger; otherwise a finger moves along the recording", onclick: () => this.drawByFinger(!this.drawsByFinger) }, "Draw");
@@ -156,13 +159,11 @@ export class Viewer {
     if (this.chosen) {
       const left = Math.max(0, this.at(this.chosen[0])), right = Math.min(width, this.at(this.chosen[1]));
       this.mark.hidden = right <= 0 || left >= width;
-      this.mark.style.left = `${left}px`;
-      this.mark.style.width = `${Math.max(1, right - left)}px`;
       const [top, bottom] = this.limits ? [this.limits[1], this.limits[0]].map((hz) => WAVE + Math.min(PICTURE, Math.max(0, this.y(hz)))) : [0, null];
-      this.mark.style.top = `${top}px`;
-      this.mark.style.bottom = bottom === null ? "0" : "auto";
-      this.mark.style.height = bottom === null ? "" : `${bottom - top}px`;
+      const place = { left: `${left}px`, width: `${Math.max(1, right - left)}px`, top: `${top}px`, bottom: bottom === null ? "0" : "auto", height: bottom === null ? "" : `${bottom - top}px` };
+      for (const one of [this.mark, this.lit]) Object.assign(one.style, place);
     }
+    this.dimmed.hidden = this.mark.hidden;
     const chosen = this.chosen ? ` · selected ${clock(this.chosen[0], 2)} – ${clock(this.chosen[1], 2)}${this.limits ? `, ${this.limits.map(Math.round).join(" – ")} Hz` : ""}` : "";
     this.place.textContent = `${clock(time, 2)} of ${clock(this.duration, this.duration < 60 ? 2 : 0)}${chosen}`;
   }
