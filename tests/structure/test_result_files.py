@@ -150,3 +150,12 @@ def test_the_tables_of_speed_are_those_of_the_files(monkeypatch: pytest.MonkeyPa
     text = (ROOT / "docs" / "results" / "speed.md").read_text(encoding="utf-8")
     for name, table in (("targets", tables.targets()), ("parts", tables.parts())):
         assert f"<!-- {name} -->\n{table}\n<!-- end -->\n" in text
+
+
+def test_the_faults_that_are_made_for_the_tests_fit_the_code(monkeypatch) -> None:
+    """A fault whose text is gone from the code would no longer be tried, and nobody would know."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    mutants = importlib.import_module("mutants")
+    faults = [fault for several in mutants.FAULTS.values() for fault in several]
+    assert len(faults) >= 60
+    mutants.check(faults)
