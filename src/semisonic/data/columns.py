@@ -328,6 +328,12 @@ def _find_times(
             )
         else:
             left |= dict.fromkeys(one.column for one in offset)
+    for column in left if start or end or duration else ():
+        if is_unit_of_others(written[column], (row[column] for row in rows)):
+            raise DataError(
+                f"{where}: '{written[column]}' says that times are in another unit than seconds. "
+                "Put the unit into the name of the times, as in start_ms, and remove the column"
+            )
     if len([one for one in (start, end, duration) if one]) < 2:
         _refuse_unclear(where, left, written, rows)
     if (duration and bool(start) != bool(end)) or _is_length(rows, start, end, duration):
@@ -367,8 +373,6 @@ def _refuse_unclear(
     dated = any(set(words_of(written[column])) & {"date", "year", "day"} for column in left)
     unclear: dict[str, set[str]] = {}
     for column in left:
-        if is_unit_of_others(written[column], (row[column] for row in rows)):
-            unclear[written[column]] = {row[column] for row in rows}
         if time_of(written[column]) or not looks_like_time(written[column]):
             continue
         if dated and column in ("time", "second", "seconds", "sec"):

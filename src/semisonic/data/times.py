@@ -175,8 +175,8 @@ def is_unit_of_others(name: str, cells: Iterable[str]) -> bool:
     """Whether a column says that the times of its rows are in another unit than seconds."""
     words = words_of(name)
     is_unit = words[-1:] in (("unit",), ("units",)) and not set(words) & _OTHER
-    named = {cell.strip().lower() for cell in cells} & _UNITS.keys()
-    return is_unit and any(_UNITS[unit] != 1 for unit in named)
+    named = {cell.strip().lower() for cell in cells} - {""}
+    return is_unit and named <= _UNITS.keys() and any(_UNITS[unit] != 1 for unit in named)
 
 
 def is_time(text: str) -> bool:
