@@ -3,7 +3,7 @@
 #   make install     set up .venv only
 #   make run         the main experiment on the embedded sounds, under 2 minutes on 2 cores
 #   make run DATA=path/to/labelled UNLABELLED=path/to/pool     the same on your recordings
-#   make test        all tests
+#   make test        the tests; test-all: the longest ones, too
 #   make lint        style and types
 #   make stub        write src/semisonic/api.pyi anew, after options of verbs have changed
 #   make docs        build the site into site/ (open site/index.html)
@@ -31,7 +31,7 @@ RUN ?= runs/demo-$(notdir $(patsubst %/,%,$(DATA)))
 FLAGS ?=
 BENCH := runs/bench
 
-.PHONY: install run test lint stub docs bench clean
+.PHONY: install run test test-all lint stub docs bench clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -49,6 +49,9 @@ run: install
 	$(BIN)/semisonic run $(RECIPE) --data "$(DATA)" $(if $(UNLABELLED),--unlabelled "$(UNLABELLED)") -o "$(RUN)" $(FLAGS)
 
 test: install
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-all: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "docs/tutorials").glob("*.ipynb"))
+LONG = {"detection", "few-labels", "own-recordings"}
+"""Those that take the longest."""
 LARGEST = 300_000
 """Bytes of a notebook in the repository."""
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
@@ -69,7 +71,13 @@ SAYS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] * (path.stem in LONG))
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs_and_shows_what_its_text_says(path: Path) -> None:
     notebook = _runner().run(path)
     assert any(

@@ -71,6 +71,7 @@ def test_a_node(model, sounds, tmp_path, cluster, here, doomed, monkeypatch) -> 
 
 
 @POSIX
+@pytest.mark.long
 def test_the_driver(model, sounds, tmp_path, cluster, here) -> None:
     more = ["--engine", "ray", "--address", cluster]
     start = [sys.executable, "-c", SCRIPT, *command(model, sounds, tmp_path), *more]
@@ -100,6 +101,7 @@ def _marked(mark: str) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+@pytest.mark.long
 def test_a_ray_of_this_machine_ends_with_the_command(model, sounds, tmp_path, here) -> None:
     mark = f"semisonic-{uuid.uuid4()}"
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}

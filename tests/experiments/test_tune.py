@@ -370,6 +370,7 @@ def test_without_optuna_the_error_names_the_extra(search, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_search_by_chance_is_the_same_on_ray(search, tmp_path) -> None:
     pytest.importorskip("ray")
     here = search(sampler="random", trials=2)

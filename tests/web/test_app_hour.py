@@ -95,7 +95,10 @@ def most_megabytes(process: Any) -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.parametrize(("how", "where"), [("opened", "app"), ("uploaded", "new_app")])
+@pytest.mark.parametrize(
+    ("how", "where"),
+    [("opened", "app"), pytest.param("uploaded", "new_app", marks=pytest.mark.long)],
+)
 def test_an_hour_is_heard_in_the_background(request, folder, how, where) -> None:
     process, address = request.getfixturevalue(where)
     followed(address, open_in_folder(address, "short.wav"))
