@@ -91,6 +91,7 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
         tmp_path / "run" / "detections.html"
     ).read_text(encoding="utf-8")
     assert "recall 0.75" in result.summary()
+    assert "annotated, but not searched for: owl" in result.summary()
 
 
 def test_chosen_thresholds_are_kept_for_detect_and_listen(
@@ -142,6 +143,15 @@ def test_a_table_with_two_thresholds_of_a_class_is_refused(
     table.write_text("label,threshold\nhum,0.3\nhum,0.7\n", encoding="utf-8")
     with pytest.raises(OptionError, match="two rows"):
         semisonic.detect(detector, night[0], threshold=table, device="cpu")
+
+
+def test_columns_of_a_table_of_thresholds_that_are_not_used_are_named(
+    detector: Path, night: tuple[Path, Events], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "thresholds.csv"
+    table.write_text("label,threshold,min_duration\nhum,0.3,2\n", encoding="utf-8")
+    semisonic.detect(detector, night[0], threshold=table, device="cpu")
+    assert "not used: min_duration" in caplog.text
 
 
 def test_labels_of_other_recordings_are_an_error(

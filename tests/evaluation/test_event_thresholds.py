@@ -90,3 +90,29 @@ def test_labels_without_any_event_give_no_choice() -> None:
     counts = count_by_threshold(table([]), table(FALSE), {"night.wav": HOUR})
     assert counts.choose().of("dog", 0.7) == 0.7
     assert counts.best().empty
+
+
+def test_false_alarms_are_per_hour_of_the_parts_that_choose() -> None:
+    """Nine tenths of the time are in one recording, and nearly all false alarms in the others."""
+    durations = {"a.wav": 60.0, "b.wav": 60.0, "c.wav": 9 * HOUR, "d.wav": 60.0, "e.wav": 60.0}
+    true = [
+        row
+        for name in durations
+        for row in table([(1.0, "dog", 0.9), (20.0, "dog", 0.9)], name).to_dict("records")
+    ]
+    wrong = [
+        row
+        for name in "ade"
+        for row in table([(40.0, "dog", 0.5)], f"{name}.wav").to_dict("records")
+    ]
+    counts = count_by_threshold(make_events(true), make_events([*true, *wrong]), durations)
+    assert counts.hours.sum() == pytest.approx(9 + 4 / 60)
+    assert counts.hours.max() == pytest.approx(9.0)
+    assert counts.choose(max_false_alarms=1.0).held_out.hours == pytest.approx(9 + 4 / 60)
+
+
+def test_classes_of_few_events_are_named_too_if_no_threshold_has_few_false_alarms() -> None:
+    sure = table([(at, "fox", 1.0) for at, *_ in FALSE])
+    true = table([*DOGS[:6], *((at, "fox", 0.9) for at in (5.0, 900.0, 1900.0, 2900.0, 3500.0))])
+    choice = count_by_threshold(true, sure, {"night.wav": HOUR}).choose(1.0)
+    assert set(choice.too_few) == set(choice.missed) == {"dog", "fox"}

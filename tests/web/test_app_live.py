@@ -253,3 +253,6 @@ def test_thresholds_of_other_classes_are_refused_at_the_start_and_not_used_later
     facts = state.facts()["model"]
     assert facts["threshold"] == "auto"
     assert "hum" in facts["no_threshold"]
+    late = app_of(threshold=str(table))  # started without a model
+    late.take_model(other)
+    assert "hum" in late.facts()["model"]["no_threshold"]

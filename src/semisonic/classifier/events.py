@@ -30,7 +30,7 @@ from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.label_names import class_name
 from semisonic.core.options import nearest
-from semisonic.data.tables import read_table
+from semisonic.data.tables import normalise, read_table
 from semisonic.models.sound_model import SoundModel
 
 DEFAULT = 0.5
@@ -82,6 +82,9 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
         raise OptionError(
             f"{path}: found the columns {', '.join(table.names)}, expected label and threshold"
         )
+    unused = [name for name in table.names if normalise(name) not in ("label", "threshold")]
+    if unused:
+        _log.warning("%s: columns that are not used: %s", path, ", ".join(unused))
     named = set[str]()
     for row in table.rows:
         label = class_name(row["label"])

@@ -26,7 +26,7 @@ _MOST_CLASSES = 20
 History = Sequence[Mapping[str, float]]
 
 
-class Classifier(Protocol):
+class ShownClassifier(Protocol):
     """What is displayed of a classifier; what ends with an underscore only once it is fitted."""
 
     model_: SoundModel
@@ -39,7 +39,7 @@ class Classifier(Protocol):
         """The parameters."""
 
 
-def classifier_html(classifier: Classifier) -> Markup:
+def classifier_html(classifier: ShownClassifier) -> Markup:
     """A classifier: the changed parameters and, once fitted, the model."""
     defaults = type(classifier)().get_params(deep=False)
     given = ", ".join(

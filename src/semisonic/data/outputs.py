@@ -27,6 +27,7 @@ def check_file(
     *,
     inputs: Iterable[Path | str] = (),
     again: bool = True,
+    option: str = "output",
 ) -> None:
     """Raise an error if a verb must not write this file; called before the work.
 
@@ -42,6 +43,8 @@ def check_file(
         Inputs, which are never overwritten.
     again : bool
         Whether the verb may overwrite its own file; models are never overwritten.
+    option : str
+        The option that names the file.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def check_file(
         inputs, and a file that this verb did not write or that was changed since.
     """
     refuse_url(output, "file")
-    name = f"output: found '{output}'"
+    name = f"{option}: found '{output}'"
     ends = " or ".join(f"'{suffix}'" for suffix in suffixes)
     if output.is_dir():
         inside = output / f"{verb.split()[-1]}{next(iter(suffixes))}"

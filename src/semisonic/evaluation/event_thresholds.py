@@ -74,7 +74,7 @@ class ThresholdCounts:
     n_true : ndarray of int64, shape (part, class)
     n_found, n_matched : ndarray of int64, shape (part, class, threshold)
         At each of ``THRESHOLDS``.
-    hours : float
+    hours : ndarray of float64, shape (part,)
         Hours of audio.
     """
 
@@ -82,7 +82,7 @@ class ThresholdCounts:
     n_true: Counts
     n_found: Counts
     n_matched: Counts
-    hours: float
+    hours: NDArray[np.float64]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -120,7 +120,7 @@ class ThresholdCounts:
         few = tuple(
             name for name, is_enough in zip(self.classes, enough, strict=True) if not is_enough
         )
-        held_out = EventCounts(0, 0, 0, hours=self.hours)
+        held_out = EventCounts(0, 0, 0, hours=float(self.hours.sum()))
         if not together:
             return ThresholdChoice({}, None, few, (), held_out)
         best, reached = self._best(every, max_false_alarms)
@@ -132,7 +132,7 @@ class ThresholdCounts:
             {self.classes[c]: float(THRESHOLDS[best[c]]) for c in classes if enough[c]},
             float(THRESHOLDS[best[-1]]),
             few,
-            tuple(self.classes[c] for c in classes if enough[c] and not reached[c]),
+            tuple(self.classes[c] for c in classes if not reached[c if enough[c] else -1]),
             held_out,
         )
 
@@ -147,7 +147,7 @@ class ThresholdCounts:
         if most is None:
             is_few = np.ones(f1.shape, np.bool_)
         else:
-            hours = self.hours * len(parts) / N_PARTS
+            hours = float(self.hours[parts].sum())
             n_classes = np.array([*[1] * len(self.classes), len(self.classes)])[:, None]
             is_few = found - matched <= most * hours * n_classes
         f1 = np.where(is_few, f1, -1.0)
@@ -164,7 +164,8 @@ class ThresholdCounts:
         rows = np.arange(N_PARTS) if parts is None else np.array(parts)
         found, matched = (x[rows][:, classes, thresholds] for x in (self.n_found, self.n_matched))
         n_true = int(self.n_true[rows][:, classes].sum())
-        return EventCounts(n_true, int(found.sum()), int(matched.sum()), hours=self.hours)
+        hours = float(self.hours[rows].sum())
+        return EventCounts(n_true, int(found.sum()), int(matched.sum()), hours=hours)
 
 
 def _with_sum(counts: Counts) -> Counts:
@@ -202,7 +203,7 @@ def count_by_threshold(
         )
         for file in sorted({*a_of, *b_of}):
             a, b = a_of.get(file, true[:0]), b_of.get(file, found[:0])
-            of_a, of_b = (_parts(x, file, durations) for x in (a, b))
+            of_a, of_b = (_parts(_middles(x), file, durations) for x in (a, b))
             n_true[:, c] += np.bincount(of_a, minlength=N_PARTS)
             allowed, scores = overlapping(a, b), b.score.to_numpy(np.float64)
             for k, threshold in enumerate(THRESHOLDS.tolist()):
@@ -210,16 +211,23 @@ def count_by_threshold(
                 columns = match(a, b.iloc[kept], allowed[:, kept])[1]
                 n_found[:, c, k] += np.bincount(of_b[kept], minlength=N_PARTS)
                 n_matched[:, c, k] += np.bincount(of_b[kept][columns], minlength=N_PARTS)
-    hours = sum(durations.values()) / 3600
-    return ThresholdCounts(classes, n_true, n_found, n_matched, hours)
+    seconds = np.full(N_PARTS, sum(durations.values()) / N_PARTS)
+    if len(durations) >= N_PARTS:
+        seconds = np.zeros(N_PARTS)
+        for file, duration in durations.items():
+            seconds[_parts(np.zeros(1), file, durations)] += duration
+    return ThresholdCounts(classes, n_true, n_found, n_matched, seconds / 3600)
 
 
-def _parts(events: Events, file: str, durations: Mapping[str, float]) -> Counts:
-    """The part of each event of a recording, 0 to 4."""
+def _middles(events: Events) -> NDArray[np.float64]:
+    return (events.start_time + events.end_time).to_numpy(np.float64) / 2
+
+
+def _parts(seconds: NDArray[np.float64], file: str, durations: Mapping[str, float]) -> Counts:
+    """The part of each time in a recording, 0 to 4."""
     files = list(durations)
     before = sum(durations[one] for one in files[: files.index(file)])
-    middle = (events.start_time + events.end_time).to_numpy(np.float64) / 2
     if len(files) >= N_PARTS:  # a recording is in one part
-        middle = np.full(len(events), durations[file] / 2)
-    share = (before + middle) / max(sum(durations.values()), 1e-9)
+        seconds = np.full(len(seconds), durations[file] / 2)
+    share = (before + seconds) / max(sum(durations.values()), 1e-9)
     return np.clip(share * N_PARTS, 0, N_PARTS - 1).astype(np.int64)

@@ -49,7 +49,8 @@ class AppState:
     Raises
     ------
     OptionError
-        When a path is not a folder.
+        When a path is not a folder, or the thresholds do not fit the model. Those of models that
+        are chosen later are not used then, and the page says so.
     ModelError
         When the model cannot be opened.
     """
@@ -84,6 +85,8 @@ class AppState:
         self._given_threshold, self.threshold, self._no_threshold = threshold, AUTO, ""
         if model is not None:
             self.take_model(model)
+            if self._no_threshold:
+                raise OptionError(self._no_threshold)
         self.session: LabelingSession | None = None
         if project is not None:
             self.take_project(Project.open(project))
@@ -112,9 +115,6 @@ class AppState:
         ------
         ModelError
             When it cannot be opened.
-        OptionError
-            When the thresholds given to the app do not fit the first model. With others of its
-            models, they are not used, and the page says so.
         """
         opened, self._no_threshold = open_model(path).to(self.device), ""
         self.threshold = self._given_threshold
@@ -122,8 +122,6 @@ class AppState:
             try:
                 thresholds_for(opened, self.threshold)
             except OptionError as error:
-                if self.model_path is None:
-                    raise
                 self.threshold, self._no_threshold = AUTO, str(error)
         self._model, self.model_path, self._gives_way = opened, path, of_project
 

@@ -346,7 +346,8 @@ def run_detect(
                 "option 'save_thresholds': thresholds are chosen by a comparison with annotated "
                 "events; give their label files with --truth"
             )
-        check_file(save_thresholds, VERB, {".csv"}, inputs=[truth, events.threshold])
+        inputs: list[Path | str] = [truth, events.threshold]
+        check_file(save_thresholds, VERB, {".csv"}, inputs=inputs, option="save_thresholds")
     opened = open_model(model)
     with placed(output) as folder, RunFolder(folder, VERB, options, free=free) as run:
         lowest = None if truth is None else LOWEST

@@ -178,11 +178,17 @@ class TruthScores:
         table, best = self.by_threshold.table, self.by_threshold.best()
         overall = table[(table.label == ALL) & np.isin(table.threshold, _SHOWN_THRESHOLDS)]
         shown = best.sort_values("annotated", ascending=False, kind="stable")[:_SHOWN_CLASSES]
-        texts = [
-            text_table(_HEADERS, _cells(overall), ruled=True),
-            "the threshold of each class with the highest F1 in these recordings:",
-            text_table(_HEADERS, _cells(shown), ruled=True),
-        ]
+        texts = []
+        if self.unknown:
+            names = first_few(self.unknown, _SHOWN_CLASSES)
+            texts.append(f"annotated, but not searched for: {names}")
+        if len(overall):
+            texts.append(text_table(_HEADERS, _cells(overall), ruled=True))
+        if len(shown):
+            texts += [
+                "the threshold of each class with the highest F1 in these recordings:",
+                text_table(_HEADERS, _cells(shown), ruled=True),
+            ]
         if len(best) > len(shown):
             texts.append(f"and {len(best) - len(shown)} more classes: see by_threshold.csv")
         if self.chosen is not None:
@@ -194,7 +200,7 @@ class TruthScores:
         if chosen.common is None:
             return [
                 f"no thresholds chosen, as the labels have fewer than {LEAST_EVENTS} events, or "
-                "all of them close together"
+                "all of them close together; those of this run are kept"
             ]
         c = chosen.held_out
         texts = [
